@@ -11,6 +11,7 @@
 //!
 //! It never touches a repository, and a session never waits for it.
 
+mod adopt;
 mod report;
 mod route;
 mod trial;
@@ -35,6 +36,7 @@ use crate::terms::limits::{
 };
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
+pub(crate) use self::adopt::{adopt, forget};
 pub use self::report::WatchReport;
 pub use self::trial::test;
 use self::turn::acquire;
@@ -393,7 +395,7 @@ impl Pass<'_> {
             }
             Err(NotSent::Refused(why)) => {
                 delivery.refused.insert(mail.seq);
-                let age = ((self.means.now)() - mail.created).to_std().unwrap_or_default();
+                let age = ((self.means.now)() - spool.waits_since(mail)).to_std().unwrap_or_default();
                 self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));
                 if age > MAIL_LIFETIME {
                     self.step()?;

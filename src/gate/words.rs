@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::decide::host::login::is_the_gate_alone;
+use crate::decide::host::login::Gate;
 use crate::decide::policy::DEFAULT_CONFIG;
 use crate::terms::{By, ClientName, CommandSource};
 
@@ -75,10 +75,14 @@ pub(super) fn read(words: &[OsString]) -> Option<Order<'_>> {
 }
 
 /// What sshd has an account's shell run: the client's command, unless it is the gate itself. That
-/// is an administrator's `ForceCommand` or `command="…"`, or a client typed as much: either way it
-/// has no word of the administrator's, and the client's command is in sshd's variable.
+/// is an administrator's `ForceCommand` or `command="…"`, or a client typed as much: either way the
+/// client's command is in sshd's variable, and a name behind `--client` makes nobody that client.
 fn of_shell(command: &[u8]) -> Order<'static> {
-    shell(if is_the_gate_alone(command) { CommandSource::Variable } else { CommandSource::Words(command.to_vec()) })
+    shell(match Gate::read(command) {
+        Some(Gate { client: None }) => CommandSource::Variable,
+        Some(Gate { client: Some(client) }) => CommandSource::VariableOf(client),
+        None => CommandSource::Words(command.to_vec()),
+    })
 }
 
 fn shell(source: CommandSource) -> Order<'static> {
@@ -143,8 +147,13 @@ mod tests {
             "",
             "true",
             "/usr/lib/openssh/sftp-server",
-            "snapgate-shell --client web1",
+            "snapgate-shell --client",
+            "snapgate-shell --client ../web1",
+            "snapgate-shell --client 'web1'",
+            "snapgate-shell --client web1 x",
+            "snapgate-shell --client=web1",
             "/usr/bin/snapgate-shell --config /x",
+            "/usr/bin/snapgate-shell --config /x --client web1",
             "snapgate-shell rrsync -ro /",
             "./snapgate-shell",
             "x/snapgate-shell",
@@ -160,6 +169,10 @@ mod tests {
         }
         for command in ["snapgate-shell", "/usr/bin/snapgate-shell", " /opt/snapgate-shell "] {
             assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, CommandSource::Variable), "{command}");
+        }
+        for command in ["snapgate-shell --client web1", "/usr/bin/snapgate-shell  --client web1 "] {
+            let meant = CommandSource::VariableOf("web1".parse().unwrap());
+            assert_eq!(read(&words(&["snapgate-shell", "-c", command])), serve(USUAL, None, meant), "{command}");
         }
     }
 

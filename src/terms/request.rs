@@ -68,6 +68,9 @@ pub enum By {
 pub enum CommandSource {
     /// In `SSH_ORIGINAL_COMMAND`: the gate is a forced command.
     Variable,
+    /// There, too, and the account's shell was told this client: the one that it is, or nothing is
+    /// done, since a client could have typed the name.
+    VariableOf(ClientName),
     /// In these words, for the account's shell. The client may have set the variable.
     Words(Vec<u8>),
     /// Nowhere: a login. The client may have set the variable.

@@ -1,9 +1,10 @@
 //! Whose key it is, whatever has become of the policies and of the index since.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::process::Command;
 
-use support::{SNAPGATE, can_trace, must, run};
+use support::{SNAPGATE, can_trace, is_root, mode, must, run};
 
 use crate::lab::{Lab, fingerprint, key, policy};
 
@@ -140,6 +141,23 @@ fn a_key_that_is_valid_until_a_date_is_so_here_too() {
     let said = lab.ask("backup", kind, &text).exits(0).stdout;
     assert!(said.starts_with("restrict,expiry-time=\"202701010000Z\",command=\""), "{said}");
     assert!(lab.client("backup", 2).is_some(), "of another key it says nothing");
+    // Others may have taken the end away.
+    mode(&file, 0o666);
+    assert!(lab.ask("backup", kind, &text).exits(78).stderr.contains("chmod go-w"));
+    mode(&file, 0o644);
+    mode(&lab.path().join("keys"), 0o777);
+    assert!(lab.ask("backup", kind, &text).exits(78).stdout.is_empty());
+    mode(&lab.path().join("keys"), 0o755);
+    if is_root() {
+        chown(&file, Some(12345), None).unwrap();
+        assert!(lab.ask("backup", kind, &text).exits(78).stdout.is_empty());
+        chown(&file, Some(0), None).unwrap();
+    }
+    lab.ask("backup", kind, &text).exits(0);
+    // A file that is long, as one of many keys, is read.
+    let long = format!("# {}\n", "x".repeat(200)).repeat(2000);
+    fs::write(&file, long + &format!("restrict,expiry-time=\"202801010000Z\" {kind} {text} old\n")).unwrap();
+    assert!(lab.ask("backup", kind, &text).exits(0).stdout.contains("202801010000Z"));
     // What nobody can read might say so.
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();

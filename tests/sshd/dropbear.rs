@@ -122,6 +122,10 @@ fn dropbear_has_the_gate_for_a_shell_and_its_words_alone_are_the_clients() {
     }
     assert_eq!(server.repository("web1").snapshots().len(), 3);
     let Some(dropbear) = Dropbear::forcing(&server, &web1, Some(&format!("{gate} --client web1"))) else { return };
+    // The account has this one client.
+    dropbear.client(&web1).ssh(&["status"]).exits(0);
+    drop(dropbear);
+    let Some(dropbear) = Dropbear::forcing(&server, &web1, Some(&format!("{gate} --client other"))) else { return };
     dropbear.client(&web1).ssh(&["status"]).refused("program", 77);
     assert!(server.record().reasons[0].remedy.as_ref().unwrap().contains("in `keys:` of its policy"));
 }

@@ -69,6 +69,7 @@ fn where_the_gate_is_the_shell_sshd_needs_no_forced_command() {
     setting(&web1, "status").login().refused("login", 77);
     setting(&web1, "status").ssh(&["head", "x"]).refused("program", 77);
     setting(&web1, "status").ssh(&["snapgate-shell", "--client", "other"]).refused("program", 77);
+    assert!(server.record().reasons[0].detail.contains("it is web1"), "{:?}", server.record());
     // To name the gate alone is to say what the variable says, which any client may say anyhow.
     web1.ssh(&["snapgate-shell"]).exits(0);
 }
@@ -97,7 +98,18 @@ fn where_the_gate_is_the_shell_a_keys_command_may_be_the_gate_alone_and_gives_it
     web1.ssh(&["status"]).exits(0);
     setting(&web1, "abort").ssh(&["status"]).exits(0);
     assert_eq!(server.record().verb, Some(Verb::Status));
-    for words in ["--client web1", "--config /etc/snapgate", "rrsync -ro /"] {
+    // It may say whose key it is, which must be so.
+    fs::write(&accepted, format!("restrict,command=\"{gate} --client web1\" {key}")).unwrap();
+    web1.ssh(&["status"]).exits(0);
+    assert_eq!(server.record().verb, Some(Verb::Status));
+    setting(&web1, "abort").ssh(&["status"]).exits(0);
+    assert_eq!(server.record().verb, Some(Verb::Status));
+    for words in ["--client other", "--client web2"] {
+        fs::write(&accepted, format!("restrict,command=\"{gate} {words}\" {key}")).unwrap();
+        web1.ssh(&["status"]).refused("program", 77);
+        assert!(server.record().reasons[0].detail.contains("it is web1"), "{words}");
+    }
+    for words in ["--config /etc/snapgate", "--config /etc/snapgate --client web1", "rrsync -ro /"] {
         fs::write(&accepted, format!("restrict,command=\"{gate} {words}\" {key}")).unwrap();
         web1.ssh(&["status"]).refused("program", 77);
         let reason = server.record().reasons.remove(0);

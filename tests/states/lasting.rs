@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::admin::states;
 use snapgate::decide::speak::states::Kind;
 use snapgate::terms::ComposedMail;
 use support::smtp::Manner;
+use support::{SNAPGATE, run};
 
 use super::{Place, me, names, now, subject};
 
@@ -41,6 +43,34 @@ fn a_client_that_stops_is_missed_reminded_of_and_resolved_in_one_thread() {
         assert_ne!(mail.header("Message-ID"), Some(first.clone()));
     }
     assert_eq!(states::of(&place.site()).lasting().count(), 0);
+}
+
+#[test]
+fn whoever_asks_how_clients_stand_sees_who_is_missed_and_who_is_frozen() {
+    let place = Place::new("");
+    let begin = now();
+    for (name, policy) in [("web1", "expect: 24h\ngrace: 2h\n"), ("web2", "expect: 24h\n"), ("web3", "")] {
+        place.client(name, policy);
+        place.pushed(name, begin, [49]);
+    }
+    place.watch(begin);
+    let ask = |words: &[&str]| run(Command::new(SNAPGATE).arg("--config").arg(place.config()).arg("status").args(words)).exits(0).stdout;
+    // Frozen since, and nobody has looked.
+    place.client("web2", "expect: 24h\nfrozen: new disks\n");
+    let table = ask(&[]);
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(
+        table.lines().next().unwrap().contains("  age  state ")
+            && row("web1").contains("  2d  missed ")
+            && row("web2").contains("  2d  frozen "),
+        "{table}"
+    );
+    assert!(row("web3").contains("  2d  - "), "{table}");
+    assert!(table.contains("\nweb1: missed since ") && table.contains(": no snapshot since ") && !table.contains("web2: "), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&ask(&["--json"])).unwrap();
+    assert_eq!((&json[0]["states"][0]["kind"], &json[0]["frozen"]), (&"missed".into(), &serde_json::Value::Null));
+    assert!(json[0]["states"][0]["since"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&json[1]["states"], &json[1]["frozen"]), (&serde_json::json!([]), &"new disks".into()));
 }
 
 #[test]
@@ -159,6 +189,34 @@ fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhi
     assert!(subjects[1].starts_with("[snapgate] the server: mailer down: resolved after"), "{subjects:?}");
     assert_eq!(subjects.len(), 2);
     assert_eq!(names(&place.spool().join("out")), 0);
+}
+
+#[test]
+fn an_account_cannot_say_that_a_mail_has_waited_for_longer_than_it_is_there() {
+    let place = Place::new("");
+    place.client("web1", "");
+    place.watch(now());
+    place.server.behave(Manner::Answer("MAIL", "451 not now"));
+    let json = serde_json::json!({
+        "seq": 0, "created": "2001-01-01T00:00:00Z", "audience": "alerts", "events": 1, "subject": "forged", "body": "x\n",
+    });
+    let path = place.spool().join("out/000000000000.json");
+    fs::write(&path, json.to_string()).unwrap();
+    // The account may set this one.
+    fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let state = place.spool().join("state.json");
+    let text = fs::read_to_string(&state).unwrap();
+    fs::write(&state, text.replacen("\"next\":0", "\"next\":1", 1)).unwrap();
+    let is_down = || states::of(&place.site()).lasting().find(|state| state.kind == Kind::Mailer).map(|state| state.since);
+    let begin = now();
+    for quarter in 1..3 {
+        assert!(place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX).0.waiting > 0);
+        assert_eq!(is_down(), None);
+    }
+    for quarter in 3..12 {
+        let _ = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
+    }
+    assert!(is_down().is_some_and(|since| since > begin - TimeDelta::hours(1)), "it has really waited for hours");
 }
 
 #[test]

@@ -28,6 +28,8 @@ refuses() {
     expect "$@"
     state | diff /tmp/before - || { echo "it changed something: $*"; exit 1; }
 }
+# The keys of a client by the index, which whoever changes clients brings up to date.
+indexed() { grep -c "^SHA256:[^ ]* $1 " /etc/snapgate/keys.index || true; }
 # Adds a client, whatever `check` has to say of this machine.
 adds() {
     local code=0
@@ -36,6 +38,24 @@ adds() {
 }
 removes() { expect 0 "removed its policy" snapgate remove-client "$1" --destroy-data "$1"; }
 fault() { echo "$1" >/etc/snapgate/faked-fault; }
+# The code of a section of docs/how-to.md, by its heading, its blocks counted from 1.
+how_to() {
+    awk -v heading="$1" -v wanted="$2" '
+        /^##/ { inside = $0 ~ "^#+ " heading "$" }
+        inside && /^    / { if (!code) blocks++; code = 1; if (blocks == wanted) print substr($0, 5); next }
+        !/^$/ { code = 0 }
+    ' docs/how-to.md | grep . || { echo "docs/how-to.md has no block $2 in \`$1\`" >&2; exit 1; }
+}
+# Has sshd read its files anew, and waits until it listens.
+sshd_again() {
+    local old
+    sshd -t
+    old=$(cat /run/sshd.pid)
+    kill "$old"
+    while [ -e "/proc/$old" ]; do sleep 0.1; done
+    /usr/sbin/sshd
+    until (exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null; do sleep 0.1; done
+}
 as_me() { su - me -c "$1" </dev/null; }
 
 loopback
@@ -46,7 +66,7 @@ ssh-keygen -A >/dev/null
 mkdir -p /run/sshd /tmp/mails
 useradd --create-home --shell /bin/sh me
 echo precious >~me/file
-su - me -c 'mkdir -p -m 700 ~/.ssh; for key in id_backup second third; do ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/$key; done'
+su - me -c 'mkdir -p -m 700 ~/.ssh; for key in id_backup second third fifth sixth; do ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/$key; done'
 key=$(cat ~me/.ssh/id_backup.pub) second=$(cat ~me/.ssh/second.pub) third=$(cat ~me/.ssh/third.pub)
 
 say "init"
@@ -162,6 +182,9 @@ say "its script, run twice by whoever has the key"
 snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --script >/tmp/script </dev/null || [ $? = 1 ]
 if command -v crontab >/dev/null; then as_me 'crontab -r' 2>/dev/null || true; fi
 as_me 'sh /tmp/script ~/'
+snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --qr >/tmp/said </dev/null || [ $? = 1 ]
+[ "$(grep -c '^█████████' /tmp/said)" -ge 2 ]
+grep -q '^    OnCalendar=\*-\*-\* \*:[0-9][0-9]:00$' /tmp/said
 grep -q precious /srv/backups/web1/current/file
 sleep 1
 as_me 'sh /tmp/script ~/'
@@ -181,7 +204,9 @@ snapgate watch --flush
 [ "$(ls /tmp/mails | wc -l)" = 0 ]
 expect 0 "frozen already" snapgate freeze web1 --say 'new disks: "back" at 9 # o'"'"'clock'
 expect 64 "no text for a client" snapgate freeze web1 --say "$(printf 'a\nb')"
+rm /etc/snapgate/keys.index
 expect 0 "may come again" snapgate thaw web1
+[ "$(indexed web1)" = 1 ]
 state | diff /tmp/before - | grep -v srv/backups | grep '^[<>]' && exit 1
 expect 0 "" as_me 'rsync -a ~/ backup:'
 
@@ -193,7 +218,9 @@ for step in policy; do
     snapgate rotate-key web1 --key "$second" >/tmp/said 2>&1 || [ $? = 137 ]
     rm /etc/snapgate/faked-fault
 done
+[ "$(indexed web1)" = 1 ]
 expect 0 "ends at" snapgate rotate-key web1 --key "$second"
+[ "$(indexed web1)" = 2 ]
 sleep 1
 expect 0 "" as_second
 sleep 1
@@ -212,7 +239,11 @@ for step in user keys account repository; do
     rm /etc/snapgate/faked-fault
 done
 expect 0 "web1 is shop now" snapgate rename-client web1 shop
+[ "$(indexed web1)" = 0 ]
+[ "$(indexed shop)" = 2 ]
+rm /etc/snapgate/keys.index
 expect 0 "has that name already" snapgate rename-client web1 shop
+[ "$(indexed shop)" = 2 ]
 sleep 1
 expect 0 "" as_second
 [ -d /srv/backups/shop/snapshots ] && [ ! -e /srv/backups/web1 ]
@@ -232,6 +263,66 @@ for pair in "one id_backup" "three fourth"; do
     expect 0 "" as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$2 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"
     [ -e "/srv/backups/$1/current/file" ] || { echo "$1 has no snapshot"; exit 1; }
 done
+say "the same without a forced command: the account's shell is the gate, and a key's line says who it is"
+[ "$(getent passwd shared | cut -d: -f7)" = /usr/bin/snapgate-shell ]
+as_shared() { as_me "$2 -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes shared@backup.example.org $3"; }
+pushes_as() { as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"; }
+published() { ls "/srv/backups/$1/snapshots" | wc -l; }
+cp /etc/ssh/sshd_config.d/50-snapgate.conf /tmp/50-snapgate.conf
+sed -i 's/^    ForceCommand .*/    ForceCommand none/' /etc/ssh/sshd_config.d/50-snapgate.conf
+sshd_again
+for pair in "one id_backup" "three fourth"; do
+    set -- $pair
+    before=$(published "$1")
+    sleep 1
+    expect 0 "" pushes_as "$2"
+    [ "$(published "$1")" = $((before + 1)) ]
+    expect 0 "$1" as_shared "$2" ssh ""
+done
+# Nobody becomes somebody else by a name: not by the line of a key, nor by what is typed where a key forces nothing.
+cp /etc/snapgate/keys/shared /tmp/shared
+sed -i '/--client three"/s/--client three/--client one/' /etc/snapgate/keys/shared
+expect 77 "(code program)" as_shared fourth ssh status
+sed -i 's/,command="[^"]*"//' /etc/snapgate/keys/shared
+expect 77 "(code program)" as_shared fourth ssh "'snapgate-shell --client one'"
+expect 77 "(code program)" as_shared fourth ssh "'/usr/bin/snapgate-shell --config /tmp --client three'"
+expect 0 "three" as_shared fourth ssh "'snapgate-shell --client three'"
+# Without a word of sshd's about the key nobody can tell.
+sed -i 's/^    ExposeAuthInfo yes/    ExposeAuthInfo no/' /etc/ssh/sshd_config.d/50-snapgate.conf
+cp /tmp/shared /etc/snapgate/keys/shared
+sshd_again
+expect 77 "(code no-policy)" as_shared fourth ssh status
+
+say "sshd asks for keys, as docs/how-to.md says it"
+cp /tmp/50-snapgate.conf /etc/ssh/sshd_config.d/50-snapgate.conf
+how_to "For thousands of clients" 1 >/tmp/step
+sed "s/'ssh-ed25519 AAAA…'/\"\$key\"/" /tmp/step >/tmp/step.sh
+grep -q '"\$key"' /tmp/step.sh
+# It ends with 1 where its check has found something.
+sed -i 's/^snapgate add-client .*/& || [ $? = 1 ]/' /tmp/step.sh
+key=$(cat ~me/.ssh/sixth.pub) bash -eux /tmp/step.sh >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }
+how_to "For thousands of clients" 2 >/etc/ssh/sshd_config.d/40-snapgate-keys.conf
+sshd_again
+as_web() { as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes -l webs' ~/file backup.example.org:"; }
+expect 0 "" as_web sixth
+[ -e /srv/backups/web1/current/file ]
+expect 255 "Permission denied" as_web fourth
+expect 0 "may come" snapgate add-key web1 --key-file ~me/.ssh/fifth.pub
+rm -f /etc/snapgate/keys/webs
+sleep 1
+expect 0 "" as_web fifth
+expect 77 "(code program)" as_me "ssh -F /dev/null -i ~/.ssh/fifth -o IdentitiesOnly=yes webs@backup.example.org id"
+cp ~me/.ssh/sixth.pub web1.pub
+how_to "For thousands of clients" 3 >/tmp/step
+grep -q sudo /tmp/step
+# Not every machine has sudo.
+sed 's/^sudo -u snapgate-keys/setpriv --reuid snapgate-keys --regid snapgate --clear-groups/' /tmp/step >/tmp/step.sh
+expect 0 'restrict,command="/usr/bin/snapgate-shell --client web1" ssh-ed25519' bash -eu /tmp/step.sh
+rm /etc/ssh/sshd_config.d/40-snapgate-keys.conf
+sshd_again
+removes web1
+userdel snapgate-keys
+
 expect 0 "account \`shared\` stays" snapgate remove-client one
 [ -d /srv/backups/one/snapshots ] && ! grep -q -- '--client one"' /etc/snapgate/keys/shared && grep -q -- '--client three"' /etc/snapgate/keys/shared
 
@@ -243,12 +334,42 @@ cat /tmp/three.yaml >/etc/snapgate/policies/three.yaml
 
 say "a client goes, and its data stays"
 expect 255 "" as_me "ssh -F /dev/null -i ~/.ssh/id_backup -o IdentitiesOnly=yes shared@backup.example.org"
+uid=$(id -u web1)
+shared=$(id -u shared)
+spool=/var/spool/snapgate
+[ -e "$spool/$uid/published-shop" ]
+[ ! -e "$spool/$shared/published-one" ]
+[ -e "$spool/$shared/published-three" ]
+exec 9</srv/backups/shop/.snapgate/lock
+flock 9
+refuses 75 "a push of shop is running" snapgate remove-client shop
+flock -u 9
+exec 9<&-
+# It is on its way out: nothing begins any more. What it was refused waits for a mailer.
+fault "kill frozen"
+snapgate remove-client shop >/tmp/said 2>&1 || [ $? = 137 ]
+rm /etc/snapgate/faked-fault
+expect 75 "this client is being removed" as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes web1@backup.example.org"
+snapgate thaw shop >/dev/null
+snapgate watch --flush >/dev/null
+mv /tmp/mails /tmp/away
+as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes web1@backup.example.org id" >/dev/null 2>&1 || true
+snapgate watch --flush >/dev/null 2>&1 || true
+[ -n "$(ls "$spool/$uid/out" "$spool/$uid/new")" ]
 refuses 0 "would remove its account" snapgate remove-client shop --dry-run
 refuses 64 "names another client" snapgate remove-client shop --destroy-data web1
 refuses 64 "no client" snapgate remove-client nobody
 expect 0 "for root alone" snapgate remove-client shop
+[ "$(indexed shop)" = 0 ]
 [ "$(stat -c '%U %a' /srv/backups/shop)" = 'root 700' ] && grep -q precious /srv/backups/shop/current/file
 getent passwd web1 && exit 1
+# Whoever gets its number finds nothing, and what waited is told.
+[ ! -e "$spool/$uid" ]
+[ "$(stat -c '%U %a' "$spool/0/former/$uid-shop.1")" = 'root 700' ]
+mv /tmp/away /tmp/mails
+rm -rf /tmp/mails/*
+snapgate watch --flush >/dev/null
+grep -qs 'shop' /tmp/mails/* || { echo "what waited is lost"; ls -R "$spool/0"; exit 1; }
 refuses 77 "Take up a repository again" snapgate add-client shop --key "$second"
 
 say "what is destroyed is the repository and nothing else"
@@ -260,12 +381,17 @@ mkdir /srv/backups/dump/mounted
 mount -t tmpfs tmpfs /srv/backups/dump/mounted
 refuses 77 "mounted" snapgate remove-client dump --destroy-data dump
 umount /srv/backups/dump/mounted
-for step in "its keys" "its account" "its snapshots, for good"; do
+number=$(id -u dump)
+for step in frozen "its keys" "its spool" "its entry" "its snapshots, for good"; do
     fault "kill $step"
     snapgate remove-client dump --destroy-data dump >/tmp/said 2>&1 || [ $? = 137 ]
     rm /etc/snapgate/faked-fault
+    # A process that was there until its account went.
+    if [ "$step" = "its entry" ]; then install -d -o "$number" -m 700 "$spool/$number"; fi
 done
 removes dump
+[ ! -e "$spool/$number" ]
+[ -z "$(ls "$spool/0/former" | grep dump)" ]
 [ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
 
 say "what stands in the way is neither waited for nor believed"

@@ -22,7 +22,7 @@ const AUTH_FILE: &str = "/tmp/sshauth.";
 /// What the client said, by the connection that this process was started for.
 pub fn original(source: CommandSource) -> Original {
     let command = match source {
-        CommandSource::Variable => std::env::var_os("SSH_ORIGINAL_COMMAND"),
+        CommandSource::Variable | CommandSource::VariableOf(_) => std::env::var_os("SSH_ORIGINAL_COMMAND"),
         CommandSource::Words(words) => Some(OsString::from_vec(words)),
         CommandSource::Nowhere => None,
     };

@@ -16,7 +16,7 @@ use nix::libc;
 use nix::sys::stat::Mode;
 use rustix::fs::{AtFlags, statat};
 
-use super::{ENDING, Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet};
+use super::{ENDING, Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet, vet_within};
 use crate::decide::keys::{Entry, Head, Index, Offer, Stamp};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::yaml::Fault;
@@ -181,12 +181,19 @@ fn stamp_of(policies: &Policies, name: &str) -> Option<Stamp> {
 pub fn until(dir: &Path, offer: &Offer) -> Result<Option<String>, Fault> {
     let path = dir.join(KEYS).join(&offer.account);
     let broken = |error: io::Error| Fault::whole(&path, format!("it cannot be read: {}", os_words(&error)), "let root own it, chmod 0644");
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
-        Ok(file) => file,
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => return Ok(None),
+    let keys = dir.join(KEYS);
+    match fs::metadata(&keys) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(broken(error)),
+    }
+    let file = match raw_open(&open_directory(&keys)?, OsStr::new(&offer.account)) {
+        Ok(file) => file,
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(errno) => return Err(broken(errno.into())),
     };
+    vet_within(&path, &file, false, MAX_KEY_FILE)?;
     let mut text = String::new();
     file.take(MAX_KEY_FILE + 1).read_to_string(&mut text).map_err(broken)?;
     if text.len() as u64 > MAX_KEY_FILE {

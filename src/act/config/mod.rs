@@ -195,6 +195,10 @@ fn raw_open(dir: &OwnedFd, name: &OsStr) -> Result<File, Errno> {
 
 /// Nobody but root and the running user may have had a hand in it.
 fn vet(path: &Path, handle: &File, directory: bool) -> Result<(), Fault> {
+    vet_within(path, handle, directory, MAX_CONFIG_FILE)
+}
+
+fn vet_within(path: &Path, handle: &File, directory: bool, most: u64) -> Result<(), Fault> {
     let metadata = handle.metadata().map_err(|error| broken_handle(path, &error))?;
     let fault = |message: String, help: &str| Err(Fault::whole(path, message, help));
     if !directory && !metadata.is_file() {
@@ -207,8 +211,8 @@ fn vet(path: &Path, handle: &File, directory: bool) -> Result<(), Fault> {
     if metadata.mode() & 0o022 != 0 {
         return fault(format!("others may write it: its mode is {:04o}", metadata.mode() & 0o7777), "chmod go-w it");
     }
-    if !directory && metadata.len() > MAX_CONFIG_FILE {
-        return fault(format!("{} bytes long; at most {MAX_CONFIG_FILE} are read", metadata.len()), "shorten it");
+    if !directory && metadata.len() > most {
+        return fault(format!("{} bytes long; at most {most} are read", metadata.len()), "shorten it");
     }
     Ok(())
 }

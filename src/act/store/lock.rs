@@ -6,13 +6,16 @@
 //! given back. What a child carries on purpose is a plain file, free when the last process that has
 //! it is gone.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use super::trouble;
+use nix::libc;
+
+use super::{Repository, trouble};
 use crate::terms::limits::{LOCK_PATIENCE, LOCK_POLL};
 use crate::terms::{Code, Reason};
 
@@ -58,6 +61,32 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // It cannot fail for an open file, and closing it does the rest.
         let _ = self.0.unlock();
+    }
+}
+
+/// The gate's lock of a repository, and the one that its rsync carries.
+const OF_A_PUSH: [&str; 2] = ["lock", "rsync.lock"];
+
+/// What root asks of a push, who believes nothing that the account has put in their place.
+impl Repository {
+    /// Whether a push is running.
+    pub fn is_busy(&self) -> bool {
+        OF_A_PUSH.iter().any(|name| self.lock_there(name).is_some_and(is_taken))
+    }
+
+    /// Keeps every push out, without changing anything: takes the locks that there are.
+    ///
+    /// # Errors
+    /// With [`Code::Busy`] when a push is running.
+    #[cfg(feature = "admin")]
+    pub fn keep_out(&self) -> Result<Vec<Lock>, Reason> {
+        let taken = OF_A_PUSH.iter().filter_map(|name| Some(Lock::of(self.lock_there(name)?, &self.state().join(name))));
+        taken.collect()
+    }
+
+    fn lock_there(&self, name: &str) -> Option<File> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(self.state().join(name));
+        file.ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))
     }
 }
 

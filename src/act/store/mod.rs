@@ -50,7 +50,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::decide::quota::MinFree;
@@ -186,15 +185,6 @@ impl Repository {
         self.locked("rsync.lock")?;
         self.remember()?;
         Ok(Held { repository: self, lock })
-    }
-
-    /// Whether a push is running.
-    pub fn is_busy(&self) -> bool {
-        ["lock", "rsync.lock"].iter().any(|name| {
-            // The account may have put anything there, and root asks as well.
-            let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(self.state().join(name));
-            file.is_ok_and(|file| file.metadata().is_ok_and(|found| found.is_file()) && lock::is_taken(file))
-        })
     }
 
     fn locked(&self, name: &str) -> Result<Lock, Reason> {

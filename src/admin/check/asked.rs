@@ -143,7 +143,7 @@ impl Known {
     pub(super) fn forced(&self) -> Option<Leads> {
         let command = self.sshd.as_ref().and_then(|settings| settings.force.as_deref()).unwrap_or_default();
         // A gate that is the account's shell recognises itself, wherever it is.
-        if self.has_the_gate_for_a_shell() && login::is_the_gate_alone(command.as_bytes()) {
+        if self.has_the_gate_for_a_shell() && login::Gate::read(command.as_bytes()).is_some() {
             return Some(Leads::ToTheGate);
         }
         if self.runs().is_some_and(|program| look(&program).is_none()) {

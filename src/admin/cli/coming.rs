@@ -114,6 +114,9 @@ pub(super) struct NewClient {
     /// Print a script for the client, which sets all up and pushes once
     #[arg(long)]
     pub(super) script: bool,
+    /// Also draw what the client needs as a QR code
+    #[arg(long, conflicts_with = "script")]
+    pub(super) qr: bool,
     /// Say what would be done, and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -144,9 +147,23 @@ pub(super) fn run(directory: &Path, order: Coming) -> ExitCode {
         Coming::Init { store, mail_to, transport, password_file } => {
             forget().unwrap_or_else(|| print(init::init(directory, &init::Orders { store, mail_to, transport, password_file })))
         }
-        Coming::AddClient(NewClient { client, key, key_file, from, preset, quota, user, shared_account, host, alias, script, dry_run }) => {
+        Coming::AddClient(NewClient {
+            client,
+            key,
+            key_file,
+            from,
+            preset,
+            quota,
+            user,
+            shared_account,
+            host,
+            alias,
+            script,
+            qr,
+            dry_run,
+        }) => {
             let orders =
-                add::Orders { client, key, key_file, from, preset, quota, user, shared: shared_account, host, alias, script, dry_run };
+                add::Orders { client, key, key_file, from, preset, quota, user, shared: shared_account, host, alias, script, qr, dry_run };
             forget().unwrap_or_else(|| print(add::add(directory, &orders)))
         }
         Coming::RemoveClient { client, destroy_data, dry_run } => {

@@ -49,6 +49,8 @@ pub(crate) struct Orders {
     pub(crate) alias: String,
     /// Whether to print a script for the client.
     pub(crate) script: bool,
+    /// Whether to draw what the client needs as a QR code.
+    pub(crate) qr: bool,
     /// Whether nothing is to be changed.
     pub(crate) dry_run: bool,
 }
@@ -286,7 +288,19 @@ impl Plan<'_> {
         } else {
             String::new()
         };
-        Ok((format!("{text}\n{}{unsure}\n{checked}", guide.text()), code))
+        let drawn = if self.orders.qr { drawn(&guide) } else { String::new() };
+        Ok((format!("{text}\n{}{unsure}\n{drawn}{checked}", guide.text()), code))
+    }
+}
+
+/// What the client needs as a QR code.
+fn drawn(guide: &Guide<'_>) -> String {
+    match super::qr::draw(&guide.lines()) {
+        Ok(code) => format!(
+            "For a client with a camera: lines for its shell that say where the server is, and push once, with the key\n\
+             ~/.ssh/id_backup. Scan them, read them, paste them.\n\n{code}\n"
+        ),
+        Err(what) => format!("note: {what}; use --script\n\n"),
     }
 }
 

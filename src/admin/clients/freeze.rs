@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Printed, policy, taken};
+use super::{Printed, indexed, policy, taken};
 use crate::act::{clients, config};
 use crate::decide::clients::edit;
 use crate::terms::{ClientName, exit};
@@ -13,18 +13,18 @@ pub(crate) fn freeze(directory: &Path, client: &ClientName, say: &str) -> Result
         let shown = crate::terms::text::printable(say.as_bytes());
         return Err((format!("`{shown}` is no text for a client\nwrite one line, without control characters"), exit::USAGE));
     }
-    let was = set(directory, client, Some(&edit::text(say)))?;
-    let what = if was { "frozen" } else { "frozen already, with these words" };
-    Ok((format!("{client} is {what}; a push that runs goes on to its end. `snapgate thaw {client}` ends it\n"), 0))
+    set(directory, client, Some(&edit::text(say)), |was| {
+        let what = if was { "frozen" } else { "frozen already, with these words" };
+        format!("{client} is {what}; a push that runs goes on to its end. `snapgate thaw {client}` ends it\n")
+    })
 }
 
 /// Lets it in again.
 pub(crate) fn thaw(directory: &Path, client: &ClientName) -> Result<Printed, Printed> {
-    let was = set(directory, client, None)?;
-    Ok((if was { format!("{client} may come again\n") } else { format!("{client} was not frozen\n") }, 0))
+    set(directory, client, None, |was| if was { format!("{client} may come again\n") } else { format!("{client} was not frozen\n") })
 }
 
-fn set(directory: &Path, client: &ClientName, value: Option<&str>) -> Result<bool, Printed> {
+fn set(directory: &Path, client: &ClientName, value: Option<&str>, says: impl FnOnce(bool) -> String) -> Result<Printed, Printed> {
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     let _taken = taken(directory)?;
     policy(directory, &site, client)?;
@@ -35,5 +35,5 @@ fn set(directory: &Path, client: &ClientName, value: Option<&str>) -> Result<boo
         let help = "thaw it there: snapgate changes no defaults";
         return Err((format!("the site file's `defaults:` freeze every client\n{help}"), exit::CONFIG));
     }
-    Ok(changed)
+    Ok(indexed(directory, &site, says(changed)))
 }

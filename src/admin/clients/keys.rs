@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Printed, another_s, begin, failed, given, policy};
+use super::{Printed, another_s, begin, failed, given, indexed, policy};
 use crate::act::clients::{self, Owner};
 use crate::act::{child, clock};
 use crate::decide::clients::key::PublicKey;
@@ -75,7 +75,7 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
             .and_then(|_| clients::write(&path, &text, Owner { user: 0, group: 0, mode: 0o644 }));
         written.map_err(|error| failed("writing", &path, &error))?;
     }
-    Ok((told(orders, &policy, &key, &ending, until, &path), 0))
+    Ok(indexed(directory, &site, told(orders, &policy, &key, &ending, until, &path)))
 }
 
 fn ending(now: DateTime<Utc>, overlap: Duration) -> Result<DateTime<Utc>, Printed> {

@@ -6,6 +6,7 @@
 pub(crate) mod add;
 pub(crate) mod freeze;
 pub(crate) mod keys;
+mod qr;
 pub(crate) mod remove;
 pub(crate) mod rename;
 
@@ -36,6 +37,13 @@ fn begin(directory: &Path, what: &str) -> Result<(Site, Taken), Printed> {
 
 fn taken(directory: &Path) -> Result<Taken, Printed> {
     clients::take(directory).map_err(|error| (format!("writing to `{}`: {error}", printable_path(directory)), exit::CONFIG))
+}
+
+/// What was done, with the index of keys brought up to date, and a note where that could not be.
+/// Whoever calls still keeps others away from the policies.
+fn indexed(directory: &Path, site: &Site, text: String) -> Printed {
+    let note = config::keyring::refreshed(directory, site).map(|note| format!("note: {note}\n")).unwrap_or_default();
+    (text + &note, 0)
 }
 
 fn policy(directory: &Path, site: &Site, client: &ClientName) -> Result<Policy, Printed> {

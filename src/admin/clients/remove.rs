@@ -1,23 +1,28 @@
 //! `snapgate remove-client`: its key, its account, then its policy. Its data stays, unless its name
 //! is said a second time.
 //!
+//! It is frozen first and its repository held, so that no push begins between the look and the end.
 //! The policy goes last, so that a run that was killed can be run again and still knows what is the
-//! client's.
+//! client's. Whoever gets the account's number next must find nothing of this client's.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Printed, begin, failed, policy};
+use super::{Printed, begin, failed, indexed, policy};
 use crate::act::accounts::{self, Entry};
 use crate::act::clients::{self, Owner};
 use crate::act::config;
+use crate::act::names::accounts::numbered;
 use crate::act::record::spool;
-use crate::act::store::{self, Repository};
+use crate::act::store::{self, Lock, Repository};
+use crate::admin::watch;
 use crate::decide::clients::steps::Place;
-use crate::decide::clients::{comment, keyfile};
+use crate::decide::clients::{comment, edit, keyfile};
+use crate::decide::owners::remap::Kind;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::text::printable_path;
-use crate::terms::{ClientName, Fingerprint, STATE, exit};
+use crate::terms::{ClientName, Code, Fingerprint, STATE, exit};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ pub(crate) struct Orders {
 /// What becomes of what.
 struct Plan<'a> {
     directory: &'a Path,
+    site: &'a Site,
     policy: &'a Policy,
     entry: Option<Entry>,
     /// Whether the account goes: it was made for this client, and no other has it.
@@ -40,6 +46,9 @@ struct Plan<'a> {
     destroy: bool,
     shown: String,
 }
+
+/// What a client reads that is on its way out.
+const GOING: &str = "this client is being removed";
 
 /// What goes, whether it does, and how.
 type Removal<'a> = (&'static str, bool, &'a dyn Fn() -> Result<(), Printed>);
@@ -57,11 +66,13 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     let others = others(directory, &site, &policy)?;
     let goes = entry.as_ref().is_some_and(|entry| entry.uid != 0 && entry.comment == comment(client))
         && !others.iter().any(|other| other.user == policy.user);
-    let plan = Plan { directory, policy: &policy, entry, goes, destroy: destroy.is_some(), shown: printable_path(&policy.path) };
-    plan.vetted(&site, &others)?;
+    let plan =
+        Plan { directory, site: &site, policy: &policy, entry, goes, destroy: destroy.is_some(), shown: printable_path(&policy.path) };
+    plan.vetted(&others)?;
     let mut text = format!("{client}:\n");
     let (did, would) = if *dry_run { ("would remove", "would stay") } else { ("removed", "stays") };
     let has_keys = plan.keys_left()?.is_some();
+    let _held = if *dry_run { Vec::new() } else { plan.shut_out()? };
     let steps: [Removal<'_>; 4] = [
         ("its keys", has_keys, &|| plan.keys()),
         ("its account", plan.goes, &|| plan.account()),
@@ -84,10 +95,14 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     if !plan.destroy {
         let _ = writeln!(text, "  {} {would}, with all snapshots{}", plan.shown, if plan.goes { ", for root alone" } else { "" });
     }
+    if !*dry_run && let Err(what) = watch::forget(&site, client) {
+        let _ = writeln!(text, "  note: what lasted of it is still remembered: {}", what.replace('\n', "\n  "));
+    }
     if *dry_run {
         text.push_str("nothing was changed: it was a dry run\n");
+        return Ok((text, 0));
     }
-    Ok((text, 0))
+    Ok(indexed(directory, &site, text))
 }
 
 /// All other policies. One that cannot be read may speak of the same account or place.
@@ -100,8 +115,8 @@ fn others(directory: &Path, site: &Site, policy: &Policy) -> Result<Vec<Policy>,
 
 impl Plan<'_> {
     /// What stands in the way, before anything is removed.
-    fn vetted(&self, site: &Site, others: &[Policy]) -> Result<(), Printed> {
-        let Self { policy, shown, .. } = self;
+    fn vetted(&self, others: &[Policy]) -> Result<(), Printed> {
+        let Self { policy, shown, site, .. } = self;
         let path = &policy.path;
         let refuse = |what: String| Err((what, exit::REFUSED));
         let uid = self.entry.as_ref().map(|entry| entry.uid);
@@ -112,11 +127,8 @@ impl Plan<'_> {
             let help = "mount its disk, or make an empty directory of its account's there, if the snapshots are gone";
             return refuse(format!("`{shown}` is missing, and its account's number would be free for another\n{help}"));
         }
-        if uid.and_then(|uid| Repository::existing(path, uid)).is_some_and(|repository| repository.is_busy()) {
-            return Err((
-                format!("a push of {} is running\nwait until it has ended, or end it; `snapgate freeze` lets no other in", policy.client),
-                exit::BUSY,
-            ));
+        if self.repository().is_some_and(|repository| repository.is_busy()) {
+            return Err(self.busy());
         }
         if !self.destroy {
             return Ok(());
@@ -147,6 +159,34 @@ impl Plan<'_> {
         }
     }
 
+    fn repository(&self) -> Option<Repository> {
+        self.entry.as_ref().and_then(|entry| Repository::existing(&self.policy.path, entry.uid))
+    }
+
+    fn busy(&self) -> Printed {
+        let help = "wait until it has ended, or end it; `snapgate freeze` lets no other in";
+        (format!("a push of {} is running\n{help}", self.policy.client), exit::BUSY)
+    }
+
+    /// Freezes the client, and holds its repository: a push that began before is one that is running.
+    fn shut_out(&self) -> Result<Vec<Lock>, Printed> {
+        let Self { directory, site, policy, .. } = self;
+        let freeze = |value: Option<&str>| {
+            // Whoever froze it knows why.
+            let done =
+                if policy.frozen.is_some() { Ok(false) } else { clients::change(directory, site, &policy.client, &[("frozen", value)]) };
+            done.map_err(|fault| (fault.to_string(), exit::CONFIG))
+        };
+        freeze(Some(&edit::text(GOING)))?;
+        clients::after(directory, "frozen").map_err(|what| (what, exit::INTERNAL))?;
+        let Some(repository) = self.repository() else { return Ok(Vec::new()) };
+        repository.keep_out().map_err(|reason| {
+            let left = freeze(None).err().map(|(why, _)| format!("\nit stays frozen: {why}")).unwrap_or_default();
+            let (text, code) = self.busy();
+            if reason.code == Code::Busy { (text + &left, code) } else { (reason.detail + &left, exit::INTERNAL) }
+        })
+    }
+
     /// The account's file of keys, and what is left of it without the client's; `None` where it has
     /// none of the client's.
     fn keys_left(&self) -> Result<Option<(PathBuf, String)>, Printed> {
@@ -167,11 +207,46 @@ impl Plan<'_> {
         changed.map_err(|error| failed("writing", &path, &error))
     }
 
-    /// The repository is root's before the account's number is free for another.
+    /// The repository is root's, and its spool is out of the way, before the account's number is free
+    /// for another.
     fn account(&self) -> Result<(), Printed> {
         let Some(entry) = &self.entry else { return Ok(()) };
         clients::close(&self.policy.path, entry.uid).map_err(|error| failed("shutting", &self.policy.path, &error))?;
-        accounts::remove(&self.policy.user).map_err(|what| (what, exit::BUSY))
+        self.spool(entry.uid)?;
+        clients::after(self.directory, "its spool").map_err(|what| (what, exit::INTERNAL))?;
+        accounts::remove(&self.policy.user).map_err(|what| (what, exit::BUSY))?;
+        clients::after(self.directory, "its entry").map_err(|what| (what, exit::INTERNAL))?;
+        // What a process of its has made there before it ended.
+        self.spool(entry.uid)
+    }
+
+    fn spool(&self, uid: u32) -> Result<(), Printed> {
+        let Self { site, policy, .. } = self;
+        watch::adopt(site, uid).map_err(|what| (what, exit::BUSY))?;
+        spool::lay_aside(&site.spool, uid, &policy.client).map(drop).map_err(|error| (error.to_string(), exit::INTERNAL))
+    }
+
+    /// What says in the spool that the client was here. Where a run was killed when the account had
+    /// just gone, also what that had made anew.
+    fn traces(&self) -> Result<(), Printed> {
+        let Self { site, policy, entry, destroy, .. } = self;
+        let laid_aside = || spool::laid_aside(&site.spool).into_iter().filter(|(_, client, _)| *client == policy.client);
+        if let Some(entry) = entry.as_ref().filter(|_| !self.goes) {
+            let forgotten = spool::forget_client(&site.spool, entry.uid, &policy.client);
+            forgotten.map_err(|error| (error.to_string(), exit::INTERNAL))?;
+        } else {
+            let uids: BTreeSet<u32> = laid_aside().map(|(uid, ..)| uid).collect();
+            for uid in uids {
+                let is_free = numbered(Kind::User, |number| number == uid).is_ok_and(|found| found.is_none());
+                if is_free {
+                    self.spool(uid)?;
+                }
+            }
+        }
+        for (.., path) in laid_aside().filter(|_| *destroy) {
+            store::remove(&path).map_err(|error| failed("removing", &path, &error))?;
+        }
+        Ok(())
     }
 
     fn data(&self) -> Result<(), Printed> {
@@ -179,6 +254,7 @@ impl Plan<'_> {
     }
 
     fn file(&self) -> Result<(), Printed> {
+        self.traces()?;
         let path = clients::policy_file(self.directory, &self.policy.client);
         clients::gone(&path).map_err(|error| failed("removing", &path, &error))
     }

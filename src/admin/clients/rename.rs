@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{Printed, begin, failed, policy};
+use super::{Printed, begin, failed, indexed, policy};
 use crate::act::clients::{self, Owner};
 use crate::act::store::Repository;
 use crate::act::{accounts, config};
@@ -22,7 +22,7 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     if has_new {
         let gone = config::load_policy(directory, &site, old).is_ok_and(|old| old.is_none());
         return if gone {
-            Ok((format!("{new} has that name already, and there is no {old}\n"), 0))
+            Ok(indexed(directory, &site, format!("{new} has that name already, and there is no {old}\n")))
         } else {
             Err((format!("there is a client `{new}` already\nchoose another name"), exit::REFUSED))
         };
@@ -65,7 +65,8 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     let source = clients::policy_file(directory, old);
     clients::rename(&source, &target).map_err(|error| failed("renaming", &source, &error))?;
     let place = if moves { printable_path(&to) } else { printable_path(&policy.path) };
-    Ok((format!("{old} is {new} now: its repository is {place}, and its account is `{}` as before\n", policy.user), 0))
+    let text = format!("{old} is {new} now: its repository is {place}, and its account is `{}` as before\n", policy.user);
+    Ok(indexed(directory, &site, text))
 }
 
 /// The lines that name the client, where several use the account.

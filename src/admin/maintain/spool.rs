@@ -1,14 +1,19 @@
 //! What is kept about the past in the spool: mails that no server accepted, and the ledgers of what
 //! belongs to no repository.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use chrono::TimeDelta;
 
 use super::told::Summary;
 use crate::act::clock;
 use crate::act::prune::{Ledgers, of_account};
 use crate::act::record::spool::{self, AccountSpool};
+use crate::act::store;
 use crate::decide::policy::Site;
-use crate::terms::text::os_words;
+use crate::terms::text::{os_words, printable_path};
 
 /// Removes what is too old. Says something where something was done, or went wrong.
 pub(super) fn forget(site: &Site) -> Option<Summary> {
@@ -23,7 +28,20 @@ pub(super) fn forget(site: &Site) -> Option<Summary> {
             }
         }
     }
+    former(site, &mut summary);
     (summary.needs_somebody() || summary.mails > 0 || summary.ledgers > 0).then_some(summary)
+}
+
+/// What accounts that are gone had there.
+fn former(site: &Site, summary: &mut Summary) {
+    let before = (clock::kernel() - TimeDelta::hours(i64::from(site.logs_keep.hours()))).timestamp();
+    let is_old = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.ctime() < before);
+    for (.., path) in spool::laid_aside(&site.spool).into_iter().filter(|(.., path)| is_old(path)) {
+        match store::remove(&path) {
+            Ok(()) => summary.ledgers += 1,
+            Err(error) => summary.problems.push(format!("removing `{}`: {}", printable_path(&path), os_words(&error))),
+        }
+    }
 }
 
 fn one(site: &Site, account: &AccountSpool, summary: &mut Summary) -> Result<(), String> {

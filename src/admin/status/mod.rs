@@ -20,8 +20,10 @@ use crate::act::store::mounted;
 use crate::act::{clock, config, names};
 use crate::admin::maintain::{Facts, due};
 use crate::admin::prune::{Client, Failure, LOOK, Printed, failure};
+use crate::admin::states;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::quota::Holding;
+use crate::decide::speak::states::{Kind, Lasting};
 use crate::terms::text::printable_path;
 use crate::terms::{ClientName, Code, Outcome, PushFacts, View, exit};
 
@@ -46,6 +48,10 @@ pub(in crate::admin) struct Standing {
     pub(in crate::admin) held: Option<usize>,
     /// How many wait in the trash.
     pub(in crate::admin) trash: usize,
+    /// What lasts, as the last `snapgate watch` found it.
+    pub(in crate::admin) states: Vec<State>,
+    /// What it reads while it is frozen.
+    frozen: Option<String>,
     /// What the next `snapgate maintain` has to do.
     pub(in crate::admin) due: Vec<&'static str>,
     /// The last push of which the end of its ledger says something.
@@ -54,6 +60,20 @@ pub(in crate::admin) struct Standing {
     /// Why nothing more is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::admin) problem: Option<String>,
+}
+
+/// What lasts of a client.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::admin) struct State {
+    pub(in crate::admin) kind: Kind,
+    since: DateTime<Utc>,
+    what: String,
+}
+
+impl State {
+    fn of(lasting: &Lasting) -> Self {
+        Self { kind: lasting.kind, since: lasting.since, what: lasting.what.clone() }
+    }
 }
 
 /// How a try to back up ended.
@@ -69,7 +89,14 @@ pub(in crate::admin) struct Last {
 /// The table, or its rows in JSON. The exit code is 1 where something is not known of a client.
 pub(crate) fn status(directory: &Path, client: Option<&ClientName>, json: bool) -> Result<Printed, Failure> {
     let site = config::load_site(directory).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let all = standings(directory, &site, client)?;
+    let mut all = standings(directory, &site, client)?;
+    let memory = states::of(&site);
+    for standing in &mut all {
+        // Whoever is frozen is not missed, though nobody may have looked since.
+        let is_its = |state: &&Lasting| state.client.as_ref().is_some_and(|client| client.as_str() == standing.client);
+        let its = memory.lasting().filter(is_its).filter(|_| standing.frozen.is_none());
+        standing.states = its.map(State::of).collect();
+    }
     let code = if all.iter().any(|standing| standing.problem.is_some()) { LOOK } else { 0 };
     if json {
         let json = serde_json::to_string_pretty(&all).map_err(|error| (format!("writing JSON: {error}"), exit::INTERNAL))?;
@@ -78,7 +105,8 @@ pub(crate) fn status(directory: &Path, client: Option<&ClientName>, json: bool) 
     if all.is_empty() {
         return Ok((format!("no client yet: there is no policy in {}\n", directory.join("policies").display()), code));
     }
-    Ok((table::draw(&all), code))
+    let of_the_server = memory.lasting().filter(|state| state.client.is_none() && client.is_none()).map(State::of);
+    Ok((table::draw(&all, &of_the_server.collect::<Vec<_>>()), code))
 }
 
 /// How this client stands, or all for which this process may ask.
@@ -128,7 +156,8 @@ pub(in crate::admin) fn of(site: &Site, policy: &Policy) -> Result<Option<Standi
     }
     mounted(policy, site).map_err(failure)?;
     let (last, push) = last(policy, account.uid);
-    let standing = Standing { client: policy.client.to_string(), last, push, ..Standing::default() };
+    let frozen = policy.frozen.clone();
+    let standing = Standing { client: policy.client.to_string(), last, push, frozen, ..Standing::default() };
     let Some(opened) = Opened::open(&policy.path, account.uid).map_err(failure)? else {
         let was_here = spool::was_published(&site.spool, account.uid, &policy.client);
         let missing = was_here.then(|| format!("the repository `{}` is missing", printable_path(&policy.path)));

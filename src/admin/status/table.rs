@@ -3,17 +3,18 @@
 
 use comfy_table::{CellAlignment, Table};
 
-use super::{Last, Standing};
+use super::{Last, Standing, State};
 use crate::terms::Bytes;
 
 /// What stands where nothing is known.
 const NOTHING: &str = "-";
 
 /// The columns, and which of them are figures.
-const COLUMNS: [(&str, bool); 10] = [
+const COLUMNS: [(&str, bool); 11] = [
     ("client", false),
     ("newest", false),
     ("age", true),
+    ("state", false),
     ("last", false),
     ("snapshots", true),
     ("used", true),
@@ -23,8 +24,8 @@ const COLUMNS: [(&str, bool); 10] = [
     ("due", false),
 ];
 
-/// Draws it. Below it stands what is wrong.
-pub(super) fn draw(all: &[Standing]) -> String {
+/// Draws it. Below it stands what is wrong, with clients and with the server.
+pub(super) fn draw(all: &[Standing], of_the_server: &[State]) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(COLUMNS.map(|(name, _)| name));
@@ -38,7 +39,10 @@ pub(super) fn draw(all: &[Standing]) -> String {
         column.set_padding((0, 2));
     }
     let mut text: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    let since = |State { kind, since, what }: &State| format!("{} since {}: {what}\n", kind.row().title, since.format("%Y-%m-%d %H:%M"));
+    text.extend(of_the_server.iter().map(|state| format!("the server: {}", since(state))));
     for standing in all {
+        text.extend(standing.states.iter().map(|state| format!("{}: {}", standing.client, since(state))));
         if let Some(problem) = &standing.problem {
             text.push_str(&format!("{}: {}\n", standing.client, problem.replace('\n', "\n  ")));
         }
@@ -54,6 +58,7 @@ fn row(standing: &Standing) -> [String; COLUMNS.len()] {
         client.clone(),
         or_nothing(newest.map(|newest| newest.format("%Y-%m-%d %H:%M").to_string())),
         or_nothing(age_seconds.map(age)),
+        or_nothing(state(standing)),
         or_nothing(last.as_ref().map(ended)),
         known(*snapshots),
         or_nothing(used_bytes.map(|bytes| Bytes(bytes).to_string())),
@@ -62,6 +67,13 @@ fn row(standing: &Standing) -> [String; COLUMNS.len()] {
         known(*trash),
         if due.is_empty() { NOTHING.to_owned() } else { due.join(", ") },
     ]
+}
+
+/// What lasts of it, in a word for each.
+fn state(standing: &Standing) -> Option<String> {
+    let frozen = standing.frozen.as_ref().map(|_| "frozen");
+    let words: Vec<&str> = frozen.into_iter().chain(standing.states.iter().map(|state| state.kind.row().title)).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// How a try ended, and why not better.

@@ -2,7 +2,7 @@
 //! pushes. Its private key is on the client already, and stays there.
 
 use super::key::PublicKey;
-use super::preset::Preset;
+use super::preset::{Preset, calendar};
 use crate::terms::ClientName;
 
 /// What the client's machine has to know.
@@ -32,6 +32,11 @@ pub fn names_a_host(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-_".contains(&byte))
 }
 
+/// A text as one word of a command line of systemd's (systemd.service(5), "COMMAND LINES").
+fn as_one_word(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$"))
+}
+
 impl Guide<'_> {
     /// The server in a file of known hosts.
     pub fn known_host(&self) -> Option<String> {
@@ -51,8 +56,39 @@ impl Guide<'_> {
 
     /// The line of the client's crontab.
     pub fn cron(&self) -> String {
+        format!("{}  {}", self.preset.times(self.client), self.push())
+    }
+
+    fn push(&self) -> String {
         let source = if self.preset.row().source == "$HOME/" { "~/" } else { self.preset.row().source };
-        format!("{}  {}", self.preset.times(self.client), self.preset.pushes(source, self.alias))
+        self.preset.pushes(source, self.alias)
+    }
+
+    /// What its units are called, without what kind they are (systemd.unit(5)).
+    pub fn unit(&self) -> String {
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' };
+        format!("snapgate-{}", self.client.as_str().chars().map(plain).collect::<String>())
+    }
+
+    /// The unit that pushes, by this command line of systemd's.
+    pub fn service(&self, runs: &str) -> String {
+        format!("[Unit]\nDescription={} pushes to {}\n\n[Service]\nType=oneshot\nExecStart={runs}\n", self.client, self.alias)
+    }
+
+    /// The unit that says when. What was missed is made up for.
+    pub fn timer(&self) -> String {
+        let times = calendar(&self.preset.times(self.client));
+        format!(
+            "[Unit]\nDescription=when {} pushes to {}\n\n[Timer]\nOnCalendar={times}\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n",
+            self.client, self.alias
+        )
+    }
+
+    /// All of it in few bytes, for a QR code: lines for a shell. They add, so once is enough.
+    pub fn lines(&self) -> String {
+        let config: String = self.config("~/.ssh/id_backup").lines().map(|line| line.replace("    ", " ") + "\n").collect();
+        let known = self.known_host().map(|line| format!("echo '{line}'>>known_hosts\n")).unwrap_or_default();
+        format!("mkdir -p ~/.ssh;cd ~/.ssh\ncat>>config<<E\n{config}E\n{known}cd;{}\n", self.push())
     }
 
     /// All of it, for people.
@@ -63,11 +99,21 @@ impl Guide<'_> {
             None => format!("Connect once by hand (`ssh {}`) and compare the server's key: cron cannot.\n\n", self.alias),
         };
         let who = if self.preset == Preset::Server { "its root" } else { "the user whose files they are" };
+        let unit = self.unit();
+        let place = if self.preset == Preset::Server { "/etc/systemd/system" } else { "~/.config/systemd/user" };
+        let (start, lasts) = if self.preset == Preset::Server {
+            (format!("systemctl enable --now {unit}.timer"), "")
+        } else {
+            (format!("systemctl --user enable --now {unit}.timer"), "; loginctl enable-linger, so that it goes on when nobody is logged in")
+        };
         format!(
-            "On the client, as {who}, in ~/.ssh/config:\n\n{}\n{known}`ssh {}` tells what it may do. In its crontab (crontab -e):\n\n{}",
+            "On the client, as {who}, in ~/.ssh/config:\n\n{}\n{known}`ssh {}` tells what it may do. In its crontab (crontab -e):\n\n{}\n\
+             Or, where systemd runs, in {place}/{unit}.service:\n\n{}\nand in {unit}.timer beside it:\n\n{}\nThen: {start}{lasts}\n",
             indented(&self.config("~/.ssh/id_backup")),
             self.alias,
             indented(&self.cron()),
+            indented(&self.service(&format!("/bin/sh -c {}", as_one_word(&self.push())))),
+            indented(&self.timer()),
         )
     }
 }
@@ -99,6 +145,11 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
+        assert!(text.contains("OnCalendar=*-*-* *:") && text.contains("ExecStart=/bin/sh -c \"rsync -az --delete ~/ backup:\""), "{text}");
+        // Eighty columns have room for a QR code of so many bytes, with its margin.
+        assert!(guide.lines().len() <= 425, "{}", guide.lines());
+        let rsbackup = Guide { preset: Preset::Rsbackup, ..guide };
+        assert!(rsbackup.text().contains("ssh backup complete $$? ; }\""), "{}", rsbackup.text());
         let other = Guide { port: 2222, host: "2001:db8::1", host_key: None, ..guide };
         assert!(other.text().contains("Port 2222") && other.text().contains("by hand"), "{}", other.text());
         let other = Guide { port: 2222, ..guide };

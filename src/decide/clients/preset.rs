@@ -95,6 +95,16 @@ impl Preset {
     }
 }
 
+/// The same times in the words of systemd.time(7).
+pub fn calendar(times: &str) -> String {
+    let mut fields = times.split(' ').map(|field| {
+        let padded = field.split(',').map(|number| if number == "*" { number.to_owned() } else { format!("{number:0>2}") });
+        padded.collect::<Vec<_>>().join(",")
+    });
+    let (minute, hour) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    format!("*-*-* {hour}:{minute}:00")
+}
+
 /// What a policy is made of.
 #[derive(Debug)]
 pub struct Wanted<'a> {

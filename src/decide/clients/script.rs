@@ -23,6 +23,9 @@ pub fn script(guide: &Guide<'_>, key: &PublicKey) -> String {
         ("before", before.to_owned()),
         ("behind", behind.to_owned()),
         ("times", guide.preset.times(guide.client)),
+        ("unit", guide.unit()),
+        ("service", guide.service(&format!("/bin/sh \"%h/{RUNS}/{}.sh\"", guide.unit()))),
+        ("timer", guide.timer()),
     ];
     let facts: String = facts.into_iter().map(|(name, value)| format!("{name}={}\n", quoted(&value))).collect();
     // The default is the only text that the shell is to look into.
@@ -33,6 +36,9 @@ pub fn script(guide: &Guide<'_>, key: &PublicKey) -> String {
         guide.client, guide.host
     )
 }
+
+/// Where it keeps the push for the timer, in the home directory.
+const RUNS: &str = ".config/snapgate";
 
 /// What the script replaces by the file of the private key.
 const IDENTITY: &str = "@IDENTITY@";
@@ -85,13 +91,30 @@ Host *
 # When it pushes.
 push=$before$(quote "$from")$behind
 line="$times  $(printf '%s' "$push" | sed 's/%/\\%/g') # snapgate $client"
+# By a timer where systemd runs, and may go on when nobody is logged in; else by cron.
+units= user=
+if [ "$(id -u)" = 0 ]; then
+    if systemctl show-environment >/dev/null 2>&1; then units=/etc/systemd/system; fi
+elif systemctl --user show-environment >/dev/null 2>&1 && loginctl enable-linger >/dev/null 2>&1; then
+    units=$HOME/.config/systemd/user user=--user
+fi
+put() { [ "$(cat "$1" 2>/dev/null; echo .)" = "$2
+." ] || printf '%s\n' "$2" >"$1"; }
+if [ -n "$units" ]; then
+    mkdir -p "$units" .config/snapgate
+    put ".config/snapgate/$unit.sh" "$push"
+    (umask 022; put "$units/$unit.service" "$service"; put "$units/$unit.timer" "$timer")
+    systemctl $user daemon-reload
+    systemctl $user enable --now "$unit.timer"
+    line=
+fi
 if command -v crontab >/dev/null 2>&1; then
     old=$(crontab -l 2>/dev/null || :)
     kept=$(printf '%s\n' "$old" | awk -v mark="# snapgate $client" 'length($0) < length(mark) || substr($0, length($0) - length(mark) + 1) != mark')
-    if [ -n "$kept" ]; then kept=$kept'
+    if [ -n "$kept" ] && [ -n "$line" ]; then kept=$kept'
 '; fi
     [ "$kept$line" = "$old" ] || printf '%s\n' "$kept$line" | crontab -
-else
+elif [ -n "$line" ]; then
     printf '%s\n' "there is no crontab here: have this run by what runs things at times:" "    $line"
 fi
 
@@ -116,6 +139,9 @@ mod tests {
         for (name, text) in [
             ("rsync", "for word; do printf '[%s]' \"$word\"; done >>$HOME/pushed; echo >>$HOME/pushed"),
             ("ssh", "for word; do printf '(%s)' \"$word\"; done >>$HOME/pushed; echo >>$HOME/pushed"),
+            // Without a systemd that runs, as long as nobody has put one there.
+            ("systemctl", "[ -e $HOME/systemd ] && echo \"$@\" >>$HOME/managed"),
+            ("loginctl", "[ -e $HOME/systemd ] && echo \"$@\" >>$HOME/managed"),
             ("crontab", "if [ \"$1\" = -l ]; then cat $HOME/table; else cat >$HOME/table; echo >>$HOME/written; fi"),
         ] {
             fs::write(bin.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -185,6 +211,84 @@ mod tests {
         let (went, said) = run(home, &script, &[]);
         assert!(!went && said.contains("has a host backup already"), "{said}");
         assert_eq!(fs::read_to_string(home.join(".ssh/config")).unwrap(), "host x backup\n");
+    }
+
+    #[test]
+    fn where_systemd_runs_a_timer_pushes_and_no_crontab_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path();
+        let odd = home.join("it's 100% \"mine\"; $(touch gone) *");
+        fs::create_dir(&odd).unwrap();
+        fs::create_dir(home.join(".ssh")).unwrap();
+        fs::write(home.join(".ssh/k.pub"), GOOD).unwrap();
+        fs::write(home.join(".ssh/k"), "").unwrap();
+        // This machine's own stays as it is.
+        let units = home.join(".config/systemd/user");
+        let script = scripted(Preset::Laptop).replace("/etc/systemd/system", units.to_str().unwrap());
+        fs::write(home.join("table"), "1 2 * * * mine\n").unwrap();
+        let words = [odd.to_str().unwrap()];
+        assert!(run(home, &script, &words).0);
+        assert!(fs::read_to_string(home.join("table")).unwrap().contains("# snapgate web1"));
+        fs::write(home.join("systemd"), "").unwrap();
+        for _ in ["first", "again"] {
+            let (went, said) = run(home, &script, &words);
+            assert!(went, "{said}");
+            assert_eq!(fs::read_to_string(home.join("table")).unwrap(), "1 2 * * * mine\n", "it would push twice");
+            assert!(fs::read_to_string(home.join("managed")).unwrap().ends_with("enable --now snapgate-web1.timer\n"));
+        }
+        let service = fs::read_to_string(units.join("snapgate-web1.service")).unwrap();
+        assert!(service.contains("ExecStart=/bin/sh \"%h/.config/snapgate/snapgate-web1.sh\"\n"), "{service}");
+        let timer = fs::read_to_string(units.join("snapgate-web1.timer")).unwrap();
+        assert!(timer.contains("OnCalendar=*-*-* *:") && timer.contains("Persistent=true"), "{timer}");
+        // What the unit runs is the push.
+        fs::remove_file(home.join("pushed")).unwrap();
+        let path = format!("{}:/usr/bin:/bin", home.join("bin").display());
+        let ran =
+            Command::new("sh").arg(home.join(".config/snapgate/snapgate-web1.sh")).env_clear().env("HOME", home).env("PATH", path).status();
+        assert!(ran.unwrap().success());
+        assert_eq!(fs::read_to_string(home.join("pushed")).unwrap(), format!("[-az][--delete][{}][backup:]\n", odd.display()));
+        assert!(!home.join("gone").exists());
+    }
+
+    #[test]
+    fn the_units_of_every_kind_are_what_systemd_takes() {
+        let Ok(_) = Command::new("systemd-analyze").arg("--version").output() else { return };
+        for preset in Preset::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let (client, key) = ("web+1@x".parse().unwrap(), PublicKey::read(GOOD).unwrap());
+            let guide = Guide { client: &client, account: "w", host: "h", port: 22, host_key: Some(&key), alias: "backup", preset };
+            let text = guide.text();
+            let exec = text.lines().find_map(|line| line.trim().strip_prefix("ExecStart=")).unwrap();
+            fs::write(dir.path().join("snapgate-web_1_x.service"), guide.service(exec)).unwrap();
+            fs::write(dir.path().join("snapgate-web_1_x.timer"), guide.timer()).unwrap();
+            let files = ["service", "timer"].map(|kind| dir.path().join(format!("{}.{kind}", guide.unit())));
+            let ran = Command::new("systemd-analyze").arg("verify").args(files).output().unwrap();
+            let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+            // What is wrong with other units of this machine is not ours.
+            assert!(!said.contains("snapgate-web_1_x"), "{preset}: {said}");
+            let times = guide.timer().lines().find_map(|line| line.strip_prefix("OnCalendar=").map(str::to_owned)).unwrap();
+            assert!(Command::new("systemd-analyze").args(["calendar", &times]).output().unwrap().status.success(), "{times}");
+        }
+    }
+
+    #[test]
+    fn what_a_telephone_reads_sets_up_and_pushes() {
+        for preset in Preset::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let home = dir.path();
+            let (client, key) = ("web1".parse().unwrap(), PublicKey::read(GOOD).unwrap());
+            let guide =
+                Guide { client: &client, account: "web1", host: "h.example", port: 2222, host_key: Some(&key), alias: "backup", preset };
+            let (went, said) = run(home, &guide.lines(), &[]);
+            assert!(went, "{said}");
+            let config = fs::read_to_string(home.join(".ssh/config")).unwrap();
+            assert!(
+                config.starts_with("Host backup\n HostName h.example\n Port 2222\n User web1\n IdentityFile ~/.ssh/id_backup\n"),
+                "{config}"
+            );
+            assert!(fs::read_to_string(home.join(".ssh/known_hosts")).unwrap().starts_with("[h.example]:2222 ssh-ed25519 "));
+            assert!(fs::read_to_string(home.join("pushed")).unwrap().contains("[backup:]"));
+        }
     }
 
     #[test]

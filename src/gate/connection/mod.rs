@@ -81,6 +81,7 @@ pub(super) fn serve(
     process::close_inherited();
     process::mask();
     process::no_core();
+    let meant = if let CommandSource::VariableOf(client) = &source { Some(client.clone()) } else { None };
     let said = intake::original(source);
     // First, so that it builds its sandbox on the other processor meanwhile. It has read nothing of
     // the client's, and ends with this connection if no push follows.
@@ -105,6 +106,9 @@ pub(super) fn serve(
         Ok(policy) => policy,
         Err(reason) => return arrival.answer(&site, None, ending(End::refused(Denial::unidentified(reason, command)))),
     };
+    if let Some(meant) = meant.filter(|meant| *meant != policy.client) {
+        return arrival.answer(&site, Some(&policy), ending(End::refused(Denial::because(command::meant_for(&meant, &policy.client)))));
+    }
     if by != By::Sshd && intake::is_by_sshd() {
         // Whoever it is, the policy's rules hold for it.
         let reason = Reason::of_the_server(Code::Config, "`--drill` or `--local` stands in what sshd runs");

@@ -90,7 +90,7 @@ pub struct AccountSpool {
 pub struct Lock(#[expect(dead_code, reason = "held, never read: dropping it unlocks")] Flock<File>);
 
 impl AccountSpool {
-    fn open(site: &Inside, uid: Uid) -> Result<Self, SpoolError> {
+    pub(super) fn open(site: &Inside, uid: Uid) -> Result<Self, SpoolError> {
         let home = site.enter(&uid.to_string(), uid)?;
         let [tmp, new, out, dead] = super::INNER.map(|name| home.enter_own(name));
         Ok(Self { tmp: tmp?, new: new?, out: out?, dead: dead?, home })
@@ -200,6 +200,12 @@ impl AccountSpool {
         let Some(bytes) = self.out.read(&mail_name(seq), MAX_WAITING_MAIL)? else { return Ok(None) };
         let mail = serde_json::from_slice::<ComposedMail>(&bytes).map_err(|error| SpoolError::Record(format!("mail {seq}: {error}")))?;
         Ok(Some(ComposedMail { seq, ..mail.checked(self.uid()) }))
+    }
+
+    /// Since when a mail waits: not for longer than its file is there, whatever the account has written
+    /// into it. The time of a file's last change can be set by nobody.
+    pub fn waits_since(&self, mail: &ComposedMail) -> DateTime<Utc> {
+        self.out.changed_at(&mail_name(mail.seq)).map_or(mail.created, |changed| mail.created.max(changed))
     }
 
     /// Puts a mail among those that wait.

@@ -1,6 +1,8 @@
 //! What waits for other ways than mail, in the same directory as the mails. Its names are no numbers,
 //! so neither is taken for the other. It has a lock of its own: a server that stalls holds up no mail.
 
+use chrono::{DateTime, Utc};
+
 use super::account::{AccountSpool, Lock};
 use super::{SpoolError, inside};
 use crate::terms::limits::{MAX_DISPATCH, MAX_SPOOL_NAMES, MAX_TROUBLES};
@@ -52,6 +54,11 @@ impl AccountSpool {
             return Err(failed("it has another name inside".to_owned()));
         }
         Ok(Some(dispatch))
+    }
+
+    /// Since when it waits, as [`AccountSpool::waits_since`] has it of a mail.
+    pub fn dispatch_waits_since(&self, dispatch: &Dispatch) -> DateTime<Utc> {
+        self.out.changed_at(&Waiting::of(dispatch).name()).map_or(dispatch.created, |changed| dispatch.created.max(changed))
     }
 
     /// Puts something among those that wait.

@@ -6,12 +6,13 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, open, openat, renameat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, fstatat, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, geteuid, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, fsync, geteuid, unlinkat};
 
 use super::SpoolError;
 use crate::terms::limits::MAX_SPOOL_NAME;
@@ -242,9 +243,36 @@ impl Inside {
         }
     }
 
+    /// Whose the thing of that name is, itself and not what it points to; `None` where there is none.
+    pub(super) fn owner_of(&self, name: &str) -> Result<Option<u32>, SpoolError> {
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat.st_uid)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(error) => Err(SpoolError::io("look at", &self.path.join(name), error)),
+        }
+    }
+
+    /// Moves what has that name into a directory where nothing has the new one, and makes that this
+    /// process's alone.
+    pub(super) fn hand_over(&self, name: &str, other: &Self, to: &str) -> Result<(), SpoolError> {
+        let path = other.path.join(to);
+        let moved = renameat2(&self.fd, name, &other.fd, to, RenameFlags::RENAME_NOREPLACE);
+        moved.map_err(|error| SpoolError::io("move", &path, error))?;
+        let give = fchownat(&other.fd, to, Some(geteuid()), None, AtFlags::AT_SYMLINK_NOFOLLOW);
+        give.map_err(|error| SpoolError::io("take", &path, error))?;
+        other.sync()?;
+        self.sync()
+    }
+
     /// Seconds since the epoch at which `name` was last written, itself and not what it points to.
     pub(super) fn written_at(&self, name: &str) -> Option<i64> {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_mtime)
+    }
+
+    /// When `name` itself was last changed in any way.
+    pub(super) fn changed_at(&self, name: &str) -> Option<DateTime<Utc>> {
+        let stat = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()?;
+        DateTime::from_timestamp(stat.st_ctime, u32::try_from(stat.st_ctime_nsec).ok()?)
     }
 
     /// Makes renames and removals in it durable.

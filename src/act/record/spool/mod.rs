@@ -10,6 +10,7 @@
 mod account;
 #[cfg(feature = "admin")]
 mod dispatches;
+mod former;
 mod inside;
 mod sessions;
 
@@ -21,6 +22,7 @@ use nix::unistd::{Uid, geteuid};
 pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_is_at_it, root_looked};
 #[cfg(feature = "admin")]
 pub use self::dispatches::Waiting;
+pub use self::former::{account, forget_client, laid_aside, lay_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 use crate::act::clock;

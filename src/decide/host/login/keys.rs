@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{is_the_gate_alone, shown};
+use super::{Gate, shown};
 
 /// What a command starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
         match leads {
             Leads::ToTheGate => {
                 all.gated += 1;
-                all.worded += u64::from(!is_the_gate_alone(command.as_bytes()));
+                all.worded += u64::from(Gate::read(command.as_bytes()).is_none());
             }
             Leads::Perhaps => all.unclear += 1,
             Leads::Elsewhere => all.astray += 1,

@@ -20,7 +20,7 @@ pub(crate) use account::{Shadow, shadow, shut};
 pub(crate) use alike::Criteria;
 pub(crate) use keys::{Keys, Leads, command_leads, keys};
 pub(crate) use loose::loose;
-pub(crate) use past::{GATE, WORDS_OF_ITS_OWN, is_the_gate, is_the_gate_alone};
+pub(crate) use past::{GATE, Gate, WORDS_OF_ITS_OWN, is_the_gate};
 
 /// The address of a client whose policy names no network: nobody's (RFC 5737).
 pub(crate) const NOWHERE: &str = "192.0.2.1";

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Entry, Keys, Leads, Settings, shown};
 use crate::decide::policy::lint::Finding;
+use crate::terms::ClientName;
 
 pub(crate) const GATE: &str = "snapgate-shell";
 
@@ -11,16 +12,34 @@ pub(crate) fn is_the_gate(program: &Path) -> bool {
     program.file_name().is_some_and(|name| name == GATE || name == "rrsync")
 }
 
-/// Whether a command is the gate without arguments, by its name or its whole path.
-pub(crate) fn is_the_gate_alone(command: &[u8]) -> bool {
-    let program = command.trim_ascii();
-    let name = if program.starts_with(b"/") { program.rsplit(|byte| *byte == b'/').next().unwrap_or_default() } else { program };
-    name == GATE.as_bytes() && !program.iter().any(u8::is_ascii_whitespace)
+/// The gate by its name or its whole path, with no word behind it but a client's name, which says who
+/// is meant to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gate {
+    /// The client of `--client`.
+    pub(crate) client: Option<ClientName>,
+}
+
+impl Gate {
+    /// Reads what an account's shell is to run; `None` where that is anything else.
+    pub(crate) fn read(command: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(command).ok()?.split_ascii_whitespace();
+        let program = words.next()?;
+        let name = if program.starts_with('/') { program.rsplit('/').next().unwrap_or_default() } else { program };
+        if name != GATE {
+            return None;
+        }
+        match (words.next(), words.next(), words.next()) {
+            (None, ..) => Some(Self { client: None }),
+            (Some("--client"), Some(client), None) => Some(Self { client: Some(client.parse().ok()?) }),
+            _ => None,
+        }
+    }
 }
 
 /// The remedy where a gate that is the account's shell gets arguments.
-pub(crate) const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone, or give the account \
-    `/bin/sh` as its shell";
+pub(crate) const WORDS_OF_ITS_OWN: &str = "name the client's key in `keys:` of its policy and force `snapgate-shell` alone or with `--client` and its \
+    own name, or give the account `/bin/sh` as its shell";
 
 /// What sshd does without the account's shell, and so without a gate that is this shell.
 pub(super) fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Vec<Finding> {
@@ -38,7 +57,7 @@ pub(super) fn past_the_shell(entry: Entry<'_>, settings: &Settings) -> Vec<Findi
 pub(super) fn worded(entry: Entry<'_>, settings: &Settings, held: &Keys) -> Option<Finding> {
     let Entry { account, user, .. } = entry;
     let command = match settings.force.as_deref() {
-        Some(command) if entry.forced == Some(Leads::ToTheGate) && !is_the_gate_alone(command.as_bytes()) => {
+        Some(command) if entry.forced == Some(Leads::ToTheGate) && Gate::read(command.as_bytes()).is_none() => {
             format!("`{}`", shown(command))
         }
         None if held.worded > 0 => "`command=\"…\"` of its keys".to_owned(),

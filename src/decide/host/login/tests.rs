@@ -154,6 +154,7 @@ fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() 
     let internal = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp internal-sftp -l INFO\n"].concat()).unwrap();
     let external = settings(&[ANSWER, b"forcecommand none\nsubsystem sftp /usr/lib/openssh/sftp-server\n"].concat()).unwrap();
     let named = Settings { force: Some("/usr/bin/snapgate-shell --client web1".to_owned()), ..forced.clone() };
+    let worded = Settings { force: Some("/usr/bin/snapgate-shell --config /x --client web1".to_owned()), ..forced.clone() };
     let keys = |worded| vec![KeyFile { path: "/k".into(), state: KeyState::Holds(Keys { gated: 1, worded, ..Keys::default() }) }];
     let (gate, sh) = ("/usr/bin/snapgate-shell", "/bin/sh");
     for (settings, shell, files, words) in [
@@ -164,7 +165,9 @@ fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() 
         (&internal, gate, keys(0), ""),
         (&Settings { force: Some(gate.to_owned()), ..internal.clone() }, gate, held(0, 1), ""),
         (&named, sh, keys(0), ""),
-        (&named, gate, keys(0), "which refuses `/usr/bin/snapgate-shell --client web1`"),
+        (&named, gate, keys(0), ""),
+        (&worded, sh, keys(0), ""),
+        (&worded, gate, keys(0), "which refuses `/usr/bin/snapgate-shell --config /x --client web1`"),
         (&free, sh, keys(1), ""),
         (&free, gate, keys(1), "which refuses `command=\"…\"` of its keys"),
         (&forced, gate, keys(1), ""),

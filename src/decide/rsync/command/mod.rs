@@ -21,9 +21,9 @@ pub use secluded::Secluded;
 use std::path::Path;
 
 use crate::decide::history::query::{Asked, Word};
-use crate::decide::host::login::{WORDS_OF_ITS_OWN, is_the_gate};
+use crate::decide::host::login::{GATE, WORDS_OF_ITS_OWN, is_the_gate};
 use crate::terms::limits::{MAX_COMMAND, MAX_REASONS};
-use crate::terms::{Code, Original, Reason, Verb};
+use crate::terms::{ClientName, Code, Original, Reason, Verb};
 
 use super::options::shown;
 use super::secluded::Words;
@@ -248,6 +248,13 @@ fn gate(first: &str) -> Reason {
     let detail = format!("`{}` was to be run: a client typed it, or it is forced upon an account whose shell is the gate", shown(first));
     let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
     Reason::new(Code::Program, format!("`{}` cannot be run here", shown(first))).hint("use rsync").detail(detail).remedy(remedy)
+}
+
+/// The reason where the account's shell is the gate, and was told another client than it is.
+pub fn meant_for(meant: &ClientName, client: &ClientName) -> Reason {
+    let detail = format!("the account's shell was told `{GATE} --client {meant}`, and by account and key it is {client}");
+    let remedy = format!("if it is forced: what a client types looks the same, so {WORDS_OF_ITS_OWN}");
+    Reason::new(Code::Program, format!("`{GATE}` cannot be run here")).hint("use rsync").detail(detail).remedy(remedy)
 }
 
 fn usage(says: impl Into<String>, hint: &str) -> Reason {

@@ -1,0 +1,88 @@
+//! What accounts that are gone had in the spool. Their numbers are given out again, and whoever gets
+//! one must find nothing there.
+//!
+//! Root lays it aside in a directory of its own, where it stays for as long as ledgers do.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use super::inside::Inside;
+use super::{AccountSpool, PUBLISHED, RESTORES, SESSIONS, Spool, SpoolError};
+use crate::terms::ClientName;
+use crate::terms::limits::MAX_SPOOL_NAMES;
+
+/// Where it is, in root's own directory.
+const FORMER: &str = "former";
+
+/// The directory of this account; `None` where it has none, or something that is not its own stands
+/// there.
+///
+/// # Errors
+/// When it is there and cannot be used.
+pub fn account(dir: &Path, uid: u32) -> Result<Option<AccountSpool>, SpoolError> {
+    let site = Inside::listing(dir)?;
+    if site.owner_of(&uid.to_string())? != Some(uid) {
+        return Ok(None);
+    }
+    AccountSpool::open(&site, Uid::from_raw(uid)).map(Some)
+}
+
+/// Lays the directory of an account aside that was the client's alone. Whatever else stands in its
+/// place is nothing that the next account with this number would take for its own.
+///
+/// # Errors
+/// When it cannot be moved. Then it is where it was, or already aside.
+pub fn lay_aside(dir: &Path, uid: u32, client: &ClientName) -> Result<bool, SpoolError> {
+    let site = Inside::listing(dir)?;
+    let name = uid.to_string();
+    if uid == 0 || site.owner_of(&name)? != Some(uid) {
+        return Ok(false);
+    }
+    Spool::open(dir, 0)?;
+    let own = site.enter("0", Uid::from_raw(0))?;
+    own.make(FORMER)?;
+    let former = own.enter_own(FORMER)?;
+    let mut number = 1_u64;
+    loop {
+        let to = format!("{uid}-{client}.{number}");
+        match site.hand_over(&name, &former, &to) {
+            // One of an earlier client with the same name.
+            Err(SpoolError::Io { error, .. }) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            moved => return moved.map(|()| true),
+        }
+    }
+}
+
+/// What was laid aside: the number of its account, its client, and where it is.
+pub fn laid_aside(dir: &Path) -> Vec<(u32, ClientName, PathBuf)> {
+    let found = || {
+        let own = Inside::pass_through(dir)?.enter("0", Uid::from_raw(0))?;
+        let former = own.enter_own(FORMER)?;
+        let (names, _) = former.names(MAX_SPOOL_NAMES)?;
+        let read = |name: String| {
+            let (uid, rest) = name.split_once('-')?;
+            let (client, _) = rest.rsplit_once('.')?;
+            Some((uid.parse().ok()?, client.parse().ok()?, former.path.join(&name)))
+        };
+        Ok::<_, SpoolError>(names.into_iter().filter_map(read).collect())
+    };
+    found().unwrap_or_default()
+}
+
+/// Removes what says of a client that it was here, where its account stays.
+///
+/// # Errors
+/// When the account's directory is not what a gate makes.
+pub fn forget_client(dir: &Path, uid: u32, client: &ClientName) -> Result<(), SpoolError> {
+    let site = Inside::listing(dir)?;
+    if site.owner_of(&uid.to_string())? != Some(uid) {
+        return Ok(());
+    }
+    let home = site.enter(&uid.to_string(), Uid::from_raw(uid))?;
+    for what in [PUBLISHED, SESSIONS, RESTORES] {
+        home.remove(&format!("{what}-{client}"))?;
+    }
+    home.sync()
+}
