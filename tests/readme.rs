@@ -54,7 +54,7 @@ fn in_a_copy(what: &str, seconds: &str, script: &[&str], last_words: &str) {
     let work = tempfile::Builder::new().prefix("snapgate-readme-").tempdir().unwrap();
     let mut copy = Command::new("timeout");
     copy.args(["--kill-after=5", seconds, "bash"]).arg(root().join("tests/support/readme.sh")).arg("apart").arg(work.path());
-    let output = copy.arg(env!("CARGO_BIN_EXE_snapgate")).args(script).current_dir(root()).stdin(Stdio::null()).output().expect("bash");
+    let output = copy.arg(env!("CARGO_BIN_EXE_snapgate")).args(script).current_dir(root()).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if output.status.code() == Some(77) {
         return skip(said.lines().last().unwrap_or("it cannot be tried here"));

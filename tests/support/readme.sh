@@ -79,7 +79,7 @@ enter)
     cd /src
     umount -l /old
     for group in snapgate; do if getent group "$group" >/dev/null; then groupdel "$group"; fi; done
-    for account in laptop me; do if getent passwd "$account" >/dev/null; then userdel "$account"; fi; done
+    for account in laptop me jane clerk newage web1 router-a router-b; do if getent passwd "$account" >/dev/null; then userdel "$account"; fi; done
     export CARGO=/built/cargo
     if [ -n "$script" ]; then exec bash "/src/${script##*/}" "${@:5}"; fi
     exec bash /src/readme.sh here /src

@@ -20,13 +20,13 @@ loopback() { perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && i
 
 # --- The page ---------------------------------------------------------------------------------------------------------------------------
 
-# A block's code, counted from 1, or with `place` where it runs: the machine, and the account after `as`; or with `before` the line above it.
+# A block's code, counted from 1, or with `place` the machine on which it runs.
 block() {
     awk -v wanted="$1" -v what="${2:-code}" '
-        /^    / { if (!code) blocks++; code = 1; if (blocks == wanted) { if (what == "code") print substr($0, 5); else { print what == "place" ? place : line; exit } } next }
+        /^    / { if (!code) blocks++; code = 1; if (blocks == wanted) { if (what == "code") print substr($0, 5); else { print place; exit } } next }
         /^$/ { if (code == 1) code = 2; next }
         {
-            code = 0; line = $0; text = tolower($0)
+            code = 0; text = tolower($0)
             while (match(text, /(^|[^a-z])on the (server|laptop|client|file server)|(^|[^a-z])on router [ab]/)) {
                 place = substr(text, RSTART, RLENGTH); sub(/^[^o]*on (the )?/, "", place); text = substr(text, RSTART + RLENGTH)
             }
@@ -71,12 +71,12 @@ set_up() {
     table=$(cat /tmp/said; here crontab -l && cat /tmp/said || true)
     grep -qF -e "$times " <<<"$table" || fail "the crontab has another line than block $((at + 1)): $table"
 }
-# It is for a file, which the line above it names: a policy, of which each key is replaced, or the whole file.
+# It is for a file, which the page names: a policy, of which each key is replaced, or the whole file.
 policy() {
     take "$2"
     local file=/etc/snapgate/policies/$1.yaml key
-    block "$at" before | grep -qF "\`$file\`" || grep -qF "\`$file\`" "$page" || fail "nothing names $file before block $at"
-    while IFS=: read -r key _; do here sed -i "/^$key:/d" "$file"; done < <(grep -o '^[a-z_]*:' /tmp/step)
+    grep -qF "\`$file\`" "$page" || fail "nothing names $file"
+    for key in $(grep -o '^[a-z_]*:' /tmp/step); do here sed -i "/^$key/d" "$file"; done
     here sh -c "printf '\n' >>$file; cat /tmp/step >>$file"
 }
 file() {
@@ -107,7 +107,6 @@ machine() {
     for place in $own; do mkdir -p "$dir/$place"; done
     cp -a /etc/. "$dir/etc/"
     rm -rf "$dir/etc/snapgate" "$dir"/etc/ssh/ssh_host_*
-    mkdir -m 1777 "$dir/tmp"
     unshare --mount --propagation private bash -euc '
         for place in $2; do mount --bind "$1/$place" "/$place"; done
         ssh-keygen -A >/dev/null
@@ -148,7 +147,15 @@ served() {
         cp /src/sshd_config.d/50-snapgate.conf /etc/ssh/sshd_config.d/
         /usr/sbin/sshd -o PidFile=none -o ListenAddress="$2"' bash "$2" "$3" || fail "$1 could not be set up"
 }
-mails() { on "$1" sh -c 'cat /var/spool/mails/* 2>/dev/null'; }
+# What that address is told on the server has these words. A pass of the gate's own may still be at it.
+told() {
+    for try in $(seq 100); do
+        snapgate watch --flush >/dev/null 2>&1 || true
+        if grep -lr "^To: .*$1" /var/spool/mails | xargs -r grep -F -e "$2" >/dev/null; then return; fi
+        sleep 0.1
+    done
+    fail "$1 was not told of \`$2\`: $(cat /var/spool/mails/* 2>/dev/null)"
+}
 # So many seconds later: names of snapshots are times.
 later() { on "$1" sh -c "echo \$((\$(cat /etc/snapgate/faked-clock 2>/dev/null || echo 0) + $2 * 1000)) >/etc/snapgate/faked-clock"; }
 # The commands of a page that a stranger tries in vain.
