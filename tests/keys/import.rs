@@ -22,6 +22,10 @@ fn import(lab: &Lab, words: &[&str]) -> Ran {
     run(Command::new(SNAPGATE).arg("--config").arg(lab.path()).args(["import", "rrsync"]).args(words))
 }
 
+fn verbs(verbs: &[snapgate::terms::Verb]) -> String {
+    verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
     let lab = Lab::new(&[]);
@@ -54,7 +58,6 @@ fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
     assert_eq!((web1.user.as_str(), web1.keys.as_deref()), ("backup", Some(&[fingerprint(1)][..])));
     assert_eq!((web1.from.as_ref().unwrap().len(), db.from.as_ref().unwrap().len()), (2, 1), "nobody, where nothing can be said");
     assert!(reader.options.munges() && !web1.options.munges());
-    let verbs = |verbs: &[snapgate::terms::Verb]| verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(" ");
     assert_eq!((verbs(&web1.verbs).as_str(), verbs(&reader.verbs).as_str()), ("rsync status", "status restore"));
     // Again, where they would be written over; and where nobody has read them.
     fs::write(to.join("web1.yaml"), "mine").unwrap();
@@ -62,6 +65,81 @@ fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
     assert_eq!((fs::read_to_string(to.join("web1.yaml")).unwrap().as_str(), names(&to).len()), ("mine", 1));
     let ran = import(&lab, &[file.to_str().unwrap(), "--write", policies.to_str().unwrap()]).exits(64);
     assert!(ran.stderr.contains("nobody has read"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_authprogs_let_in_becomes_policies_of_the_keys_that_its_rules_name() {
+    let lab = Lab::new(&[]);
+    let keys = [
+        line("command=\"/usr/bin/authprogs --keyname backups --run\",no-pty", 1, "root@web1"),
+        line("command=\"authprogs --keyname=mirror --run\"", 2, "me"),
+        line("command=\"authprogs --run\"", 3, "old"),
+        line("command=\"borg serve --append-only\"", 4, "borg"),
+        line("command=\"rdiff-backup server --restrict-path /srv\"", 5, "rdiff"),
+    ];
+    let rules = "\
+-
+  from: [192.0.2.7, 10.0.0.0/8]
+  keynames: backups
+  allow:
+    - rule_type: rsync
+      allow_upload: true
+      allow_delete: true
+      path_startswith: [/srv/web/]
+    - command: /bin/df
+-
+  keynames: [mirror, gone]
+  allow:
+    rule_type: rsync
+    allow_download: true
+-
+  keynames: backups
+  from: 192.0.2.8
+  allow: { command: 'rsync --server -logDtpr . /srv/db' }
+- allow: { rule_type: scp, allow_upload: true }
+-
+  allow: { rule_type: rsync, allow_upload: true, allow_download: true }
+";
+    let (file, yaml, to) = (lab.path().join("authorized_keys"), lab.path().join("authprogs.yaml"), lab.path().join("proposed"));
+    fs::write(&file, keys.concat()).unwrap();
+    fs::write(&yaml, rules).unwrap();
+    let ask = |words: &[&str]| {
+        run(Command::new(SNAPGATE).arg("--config").arg(lab.path()).args(["import", "authprogs", yaml.to_str().unwrap()]).args(words))
+    };
+    let words = ["--keys", file.to_str().unwrap(), "--user", "backup", "--write", to.to_str().unwrap()];
+    let said = ask(&words).exits(1).stdout;
+    assert!(
+        said.contains("4 policies proposed, 1 rule passed over") && said.contains("rule 4: nothing is proposed: no rsync in it"),
+        "{said}"
+    );
+    assert!(said.contains("`/bin/df`: nothing but rsync runs here") && said.contains("2 rules are one policy"), "{said}");
+    assert!(said.contains("a key that nobody has") && said.contains("key `gone`"), "{said}");
+    for name in names(&to) {
+        fs::rename(to.join(&name), lab.path().join("policies").join(&name)).unwrap();
+    }
+    let site = config::load_site(lab.path()).unwrap();
+    let all: Vec<_> = config::all_policies(lab.path(), &site).unwrap().into_iter().map(|(_, policy)| policy.unwrap()).collect();
+    let [backups, other, gone, mirror] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(
+        (backups.client.as_str(), verbs(&backups.verbs).as_str(), backups.from.as_ref().unwrap().len()),
+        ("backups", "rsync status", 3)
+    );
+    assert_eq!(backups.keys.as_deref(), Some(&[fingerprint(1)][..]));
+    assert_eq!(
+        (mirror.client.as_str(), verbs(&mirror.verbs).as_str(), mirror.keys.as_deref()),
+        ("mirror", "status restore", Some(&[fingerprint(2)][..]))
+    );
+    assert_eq!((gone.client.as_str(), gone.keys.as_ref().unwrap().len()), ("gone", 1));
+    assert_eq!((other.client.as_str(), other.keys.as_deref(), other.from.as_ref()), ("client-5", Some(&[fingerprint(3)][..]), None));
+    // What backs up by something else stays what it is.
+    let said = import(&lab, &[file.to_str().unwrap()]).exits(1).stdout;
+    assert!(
+        said.contains("borg keeps a repository of its own kind") && said.contains("rdiff-backup speaks a protocol of its own"),
+        "{said}"
+    );
+    assert!(said.contains("`snapgate import authprogs` reads them"), "{said}");
+    ask(&["--keys", "/dev/zero"]).exits(64);
+    import(&lab, &[file.to_str().unwrap(), "--keys", file.to_str().unwrap()]).exits(64);
 }
 
 #[test]

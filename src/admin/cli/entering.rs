@@ -25,8 +25,11 @@ pub(super) struct Keys {
 pub(super) struct Import {
     /// What the keys force
     pub(super) what: Former,
-    /// The file
+    /// The file: lines of keys; of authprogs its rules
     pub(super) file: PathBuf,
+    /// With authprogs, the lines of the keys that its rules name
+    #[arg(long, value_name = "FILE")]
+    pub(super) keys: Option<PathBuf>,
     /// The account that the keys are for
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     pub(super) user: Option<String>,
@@ -55,6 +58,8 @@ pub(super) enum Former {
     Rsync,
     /// A script that lets any `rsync --server` through
     ValidateRsync,
+    /// The rules of authprogs, authprogs.yaml
+    Authprogs,
 }
 
 /// A unix account, as a policy may name it.

@@ -70,8 +70,9 @@ fn obey(arguments: Arguments) -> ExitCode {
             let quiet = client.is_empty() && !io::stdout().is_terminal() && !json;
             print(drill::drill(&directory, &drill::Orders { clients: client, sample, seed, quiet, json }))
         }
-        Order::Import(entering::Import { what: _, file, user, write }) => {
-            print(import::import(&directory, &import::Orders { file, user, write }))
+        Order::Import(entering::Import { what, file, keys, user, write }) => {
+            let rules = what == entering::Former::Authprogs;
+            print(import::import(&directory, &import::Orders { file, rules, keys, user, write }))
         }
         Order::DrillShell { at, command } => ended(
             errand::run(&at, command.get(1..).unwrap_or_default()).map_err(|error| (format!("reaching the gate: {error}"), exit::INTERNAL)),

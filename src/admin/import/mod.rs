@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use crate::act::config::POLICIES;
+use crate::decide::keys::authprogs::rules;
 use crate::decide::keys::import::{Imported, Proposal, keys};
 use crate::decide::policy::{read_policy, read_site};
 use crate::terms::exit;
@@ -21,8 +22,12 @@ use crate::terms::text::{counted, os_words, printable_path};
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Orders {
-    /// The file of keys.
+    /// The file.
     pub(crate) file: PathBuf,
+    /// Whether it has rules of authprogs, and no keys.
+    pub(crate) rules: bool,
+    /// The file of keys that the rules name.
+    pub(crate) keys: Option<PathBuf>,
     /// Whose it is.
     pub(crate) user: Option<String>,
     /// Where proposals are written.
@@ -34,9 +39,13 @@ type Answer = Result<(String, u8), (String, u8)>;
 
 /// Proposes what can be. The exit code is 1 where something of the file was passed over.
 pub(crate) fn import(directory: &Path, orders: &Orders) -> Answer {
-    let unread = |error: io::Error| (format!("{}: {}", printable_path(&orders.file), os_words(&error)), exit::USAGE);
-    let text = read(&orders.file).map_err(unread)?;
-    let mut found = keys(&text, orders.user.as_deref());
+    let text = read(&orders.file)?;
+    let user = orders.user.as_deref();
+    let mut found = match &orders.keys {
+        named if orders.rules => rules(&text, &named.as_deref().map(read).transpose()?.unwrap_or_default(), user),
+        Some(_) => return Err(("--keys is for authprogs, whose rules name keys\nleave it out".to_owned(), exit::USAGE)),
+        None => keys(&text, user),
+    };
     only_policies(&mut found);
     if let Some(to) = &orders.write {
         write(directory, to, &found.proposals)?;
@@ -45,7 +54,11 @@ pub(crate) fn import(directory: &Path, orders: &Orders) -> Answer {
     Ok((told(&found, orders), code))
 }
 
-fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> Result<String, (String, u8)> {
+    text_of(path).map_err(|error| (format!("{}: {}", printable_path(path), os_words(&error)), exit::USAGE))
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
@@ -91,7 +104,7 @@ fn write(directory: &Path, to: &Path, proposals: &[Proposal]) -> Result<(), (Str
 fn told(found: &Imported, orders: &Orders) -> String {
     let mut text = String::new();
     for Proposal { line, client, policy, left } in &found.proposals {
-        let _ = writeln!(text, "line {line}: {client}.yaml");
+        let _ = writeln!(text, "{} {line}: {client}.yaml", found.counts);
         for line in policy.lines() {
             let _ = writeln!(text, "    {line}");
         }
@@ -101,10 +114,10 @@ fn told(found: &Imported, orders: &Orders) -> String {
         text.push('\n');
     }
     for (line, why) in &found.passed {
-        let _ = writeln!(text, "line {line}: nothing is proposed: {why}");
+        let _ = writeln!(text, "{} {line}: nothing is proposed: {why}", found.counts);
     }
     let proposed = counted(found.proposals.len() as u64, "policy", "policies");
-    let passed = counted(found.passed.len() as u64, "line", "lines");
+    let passed = counted(found.passed.len() as u64, found.counts, &format!("{}s", found.counts));
     let _ = writeln!(text, "{proposed} proposed, {passed} passed over");
     text += &orders.write.as_ref().map_or_else(
         || "nothing was written: --write DIR does that\n".to_owned(),

@@ -9,9 +9,9 @@ use crate::decide::host::authinfo;
 use crate::decide::keys::line::Line;
 use crate::decide::rrsync::flags::{Order, parse};
 use crate::decide::rsync::transfer::Flags;
+use crate::terms::ClientName;
 use crate::terms::limits::{MAX_CLIENT_NAME, MAX_IMPORT_LINES, MAX_QUOTED};
 use crate::terms::text::still_printable;
-use crate::terms::{ClientName, Fingerprint};
 
 /// A policy that is proposed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Proposal {
 /// What a file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
+    /// What is counted: lines or rules.
+    pub counts: &'static str,
     /// What is proposed.
     pub proposals: Vec<Proposal>,
     /// Lines of which nothing is proposed, and why.
@@ -37,7 +39,7 @@ pub struct Imported {
 
 /// Reads a file of keys of this account.
 pub fn keys(text: &str, account: Option<&str>) -> Imported {
-    let mut found = Imported::default();
+    let mut found = Imported { counts: "line", ..Imported::default() };
     let mut taken = BTreeSet::new();
     for (at, line) in text.lines().enumerate() {
         let number = at + 1;
@@ -65,19 +67,29 @@ fn of_line(line: &str, number: usize, account: Option<&str>, taken: &mut BTreeSe
     let mut left = asked.left.clone();
     let from = line.value("from").map(|from| addresses(from, &mut left)).unwrap_or_default();
     left.extend(line.options.iter().filter_map(|(word, value)| lost(word, value.as_deref())));
-    let policy = policy(&fingerprint, &asked, &from, account, number);
+    let policy = policy(&[fingerprint.to_string()], &asked, &from, account, ("line", number));
     Ok(Proposal { line: number, client, policy, left })
 }
 
+/// Programs that are forced where a client backs up by something else than rsync, and why each stays.
+const OTHERS: [(&str, &str); 6] = [
+    ("borg", "borg keeps a repository of its own kind, and `borg serve --append-only --restrict-to-path` guards it"),
+    ("rdiff-backup", "rdiff-backup speaks a protocol of its own, and `rdiff-backup server --restrict-path` guards it"),
+    ("rclone", "`rclone serve restic --stdio --append-only` guards a repository of restic's"),
+    ("btrbk-ssh-filter", "what `ssh_filter_btrbk.sh` lets through is btrfs send and receive"),
+    ("ssh_filter_btrbk.sh", "what it lets through is btrfs send and receive"),
+    ("sftp-server", "sftp is no rsync; where a client could push by rsync, give it a policy"),
+];
+
 /// What a forced command lets a client do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Asked {
-    directory: Option<String>,
-    pushes: bool,
-    pulls: bool,
+pub(super) struct Asked {
+    pub(super) directory: Option<String>,
+    pub(super) pushes: bool,
+    pub(super) pulls: bool,
     keeps: bool,
     munges: bool,
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
 }
 
 fn asked(command: &str) -> Result<Asked, String> {
@@ -98,7 +110,13 @@ fn asked(command: &str) -> Result<Asked, String> {
             let left = vec![format!("`{shown}` lets any rsync --server through: who pushed where is not known; `path:` is the default")];
             Ok(Asked { pushes: true, pulls: true, left, ..Asked::default() })
         }
-        _ => Err(format!("`{shown}` is nothing that this can read")),
+        "authprogs" => {
+            Err(format!("`{shown}`: its rules say what it may; `snapgate import authprogs` reads them, with --keys and this file"))
+        }
+        other => Err(OTHERS.iter().find(|(name, _)| *name == other).map_or_else(
+            || format!("`{shown}` is nothing that this can read"),
+            |(_, keeps)| format!("`{shown}` is not for us: {keeps}; leave its line as it is"),
+        )),
     }
 }
 
@@ -128,7 +146,7 @@ fn rrsync(words: &[&str], shown: &str) -> Result<Asked, String> {
 }
 
 /// `rsync --server OPTIONS . DIR`, as one that was copied from a log.
-fn server(words: &[&str]) -> Asked {
+pub(super) fn server(words: &[&str]) -> Asked {
     let sends = words.contains(&"--sender");
     let directory = words.last().filter(|last| !last.starts_with('-') && **last != ".").map(|last| (*last).to_owned());
     let mut left = vec!["its options of rsync were fixed; here the client chooses, within docs/options.md".to_owned()];
@@ -142,7 +160,7 @@ fn server(words: &[&str]) -> Asked {
 }
 
 /// Addresses of `from="…"` that a policy can have, too; what it cannot have is left to a person.
-fn addresses(from: &str, left: &mut Vec<String>) -> Vec<String> {
+pub(super) fn addresses(from: &str, left: &mut Vec<String>) -> Vec<String> {
     let mut found = Vec::new();
     for pattern in from.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
         let is_one = pattern.parse::<std::net::IpAddr>().is_ok() || pattern.parse::<ipnet::IpNet>().is_ok();
@@ -179,7 +197,7 @@ fn lost(word: &str, value: Option<&str>) -> Option<String> {
 }
 
 /// A name for the client, by the comment of its key, or by its directory.
-fn name(comment: &str, asked: &Asked, number: usize, taken: &mut BTreeSet<String>) -> Result<ClientName, String> {
+pub(super) fn name(comment: &str, asked: &Asked, number: usize, taken: &mut BTreeSet<String>) -> Result<ClientName, String> {
     let plain = |text: &str| -> String {
         let kept = text.chars().map(|letter| if letter.is_ascii_alphanumeric() || "._-@+".contains(letter) { letter } else { '-' });
         kept.skip_while(|letter| !letter.is_ascii_alphanumeric()).take(MAX_CLIENT_NAME - 8).collect()
@@ -192,17 +210,18 @@ fn name(comment: &str, asked: &Asked, number: usize, taken: &mut BTreeSet<String
     name.parse().map_err(|_| format!("`{name}` is no name of a client"))
 }
 
-fn policy(fingerprint: &Fingerprint, asked: &Asked, from: &[String], account: Option<&str>, number: usize) -> String {
+pub(super) fn policy(keys: &[String], asked: &Asked, from: &[String], account: Option<&str>, (counts, number): (&str, usize)) -> String {
     let verbs = match (asked.pushes, asked.pulls) {
         (true, true) => "rsync, status, restore",
         (true, false) => "rsync, status",
         (false, _) => "status, restore",
     };
-    let mut text = format!("# Proposed by `snapgate import` from line {number}. Read it before you use it.\n");
+    let mut text = format!("# Proposed by `snapgate import` from {counts} {number}. Read it before you use it.\n");
     if let Some(account) = account {
         text.push_str(&format!("user: {account}\n"));
     }
-    text.push_str(&format!("keys: [\"{fingerprint}\"]\n"));
+    let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    text.push_str(&format!("keys: [{}]\n", keys.join(", ")));
     if !from.is_empty() {
         text.push_str(&format!("from: [{}]\n", from.join(", ")));
     }

@@ -3,6 +3,7 @@
 //! All three words come from outside. Nothing may be printed that sshd reads otherwise than it is
 //! meant here: it takes each line for a key, with options.
 
+pub mod authprogs;
 pub mod import;
 mod index;
 pub mod line;
