@@ -22,6 +22,10 @@ fn import(lab: &Lab, words: &[&str]) -> Ran {
     run(Command::new(SNAPGATE).arg("--config").arg(lab.path()).args(["import", "rrsync"]).args(words))
 }
 
+fn verbs(verbs: &[snapgate::terms::Verb]) -> String {
+    verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
     let lab = Lab::new(&[]);
@@ -54,7 +58,6 @@ fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
     assert_eq!((web1.user.as_str(), web1.keys.as_deref()), ("backup", Some(&[fingerprint(1)][..])));
     assert_eq!((web1.from.as_ref().unwrap().len(), db.from.as_ref().unwrap().len()), (2, 1), "nobody, where nothing can be said");
     assert!(reader.options.munges() && !web1.options.munges());
-    let verbs = |verbs: &[snapgate::terms::Verb]| verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(" ");
     assert_eq!((verbs(&web1.verbs).as_str(), verbs(&reader.verbs).as_str()), ("rsync status", "status restore"));
     // Again, where they would be written over; and where nobody has read them.
     fs::write(to.join("web1.yaml"), "mine").unwrap();
@@ -117,7 +120,6 @@ fn what_authprogs_let_in_becomes_policies_of_the_keys_that_its_rules_name() {
     let site = config::load_site(lab.path()).unwrap();
     let all: Vec<_> = config::all_policies(lab.path(), &site).unwrap().into_iter().map(|(_, policy)| policy.unwrap()).collect();
     let [backups, other, gone, mirror] = all.as_slice() else { panic!("{all:?}") };
-    let verbs = |verbs: &[snapgate::terms::Verb]| verbs.iter().map(|verb| verb.as_str()).collect::<Vec<_>>().join(" ");
     assert_eq!(
         (backups.client.as_str(), verbs(&backups.verbs).as_str(), backups.from.as_ref().unwrap().len()),
         ("backups", "rsync status", 3)
