@@ -12,6 +12,7 @@
 //! It never touches a repository, and a session never waits for it.
 
 mod adopt;
+mod delivery;
 mod report;
 mod route;
 mod trial;
@@ -37,6 +38,7 @@ use crate::terms::limits::{
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
 pub(crate) use self::adopt::{adopt, forget};
+use self::delivery::Delivery;
 pub use self::report::WatchReport;
 pub use self::trial::test;
 use self::turn::acquire;
@@ -112,32 +114,6 @@ struct Pass<'a> {
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
-}
-
-/// What became of the mails that waited.
-#[derive(Default)]
-struct Delivery {
-    /// The mailer takes nothing more in this pass.
-    down: bool,
-    /// Mails that wait, and how many of them are alerts.
-    waiting: usize,
-    alerts: usize,
-    /// Mails that were refused in this pass; each is tried once.
-    refused: BTreeSet<u64>,
-}
-
-impl Delivery {
-    /// Alerts are held back while earlier ones wait for a mailer that is down or refuses one after
-    /// another.
-    fn alerts_may(&self, flush: bool) -> Alerts {
-        match self.alerts {
-            0 => {}
-            _ if self.down => return Alerts::Hold,
-            many if many >= MAX_REFUSED_MAILS => return Alerts::Hold,
-            _ => {}
-        }
-        if flush { Alerts::Flush } else { Alerts::Due }
-    }
 }
 
 impl Pass<'_> {
