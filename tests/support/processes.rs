@@ -39,7 +39,9 @@ pub fn descendants(roots: &[u32]) -> Vec<u32> {
 /// Stops a process and everything below it, and says which these are. From above, and until a look finds nobody new: one
 /// that runs may just be starting another, which would go on unseen.
 pub fn stop(root: u32) -> Vec<u32> {
-    let is_running = |pid: &u32| stat(*pid).is_some_and(|(state, _)| !matches!(state, 'T' | 't' | 'Z'));
+    // What waits for a disk, or for a child that was stopped before it became its program (vfork(2)),
+    // stops as soon as that is over, and starts nobody until then.
+    let is_running = |pid: &u32| stat(*pid).is_some_and(|(state, _)| !matches!(state, 'T' | 't' | 'Z' | 'D'));
     let mut stopped = Vec::new();
     super::until("all of it is stopped", || {
         let tree = [vec![root], descendants(&[root])].concat();

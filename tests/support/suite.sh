@@ -15,8 +15,10 @@ trap 'rm -f "$output"' EXIT
 # The flag that names the test program, a tab, and the test. A program that ended without its summary, or of which not every
 # failed test is found, has no second try.
 failed=$(awk '
-    /^     Running |^   Doc-tests / { split("", names); found = 0; told = -1 }
-    /^---- .* stdout ----$/ { name = $0; sub(/^---- /, "", name); sub(/ stdout ----$/, "", name); names[++found] = name }
+    /^     Running |^   Doc-tests / { found = 0; told = -1 }
+    # The last list is the one that counts: a test may have shown the output of another run.
+    /^failures:$/ { found = 0 }
+    /^    [^ ]+$/ { names[++found] = $1 }
     /^test result: FAILED\./ { told = $6 }
     /^error: test failed, to rerun pass `.*`$/ {
         flag = $0; sub(/^[^`]*`/, "", flag); sub(/`$/, "", flag)

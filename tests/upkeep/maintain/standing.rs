@@ -16,16 +16,16 @@ fn status_shows_in_a_table_how_each_client_stands() {
     gate.write("config/policies/young.yaml", &format!("user: {me}\n"));
     let said = says(&gate, &["status"]).exits(0).stdout;
     let words: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(words[0], ["client", "newest", "age", "last", "snapshots", "used", "quota", "held", "trash", "due"]);
+    assert_eq!(words[0], ["client", "newest", "age", "state", "last", "snapshots", "used", "quota", "held", "trash", "due"]);
     let (day, time) = newest.split_once(' ').unwrap();
-    assert_eq!(words[1][..6], ["web1", day, time, "0m", "published", "4"]);
+    assert_eq!(words[1][..7], ["web1", day, time, "0m", "-", "published", "4"]);
     // What is used has a unit.
-    assert_eq!(words[1][8..], ["-", "0", "0", "prune,", "logs"]);
-    assert_eq!(words[2], ["young", "-", "-", "-", "0", "-", "-", "-", "0", "-"]);
+    assert_eq!(words[1][9..], ["-", "0", "0", "prune,", "logs"]);
+    assert_eq!(words[2], ["young", "-", "-", "-", "-", "0", "-", "-", "-", "0", "-"]);
     says(&gate, &["maintain"]).exits(0);
     let said = says(&gate, &["status", "web1"]).exits(0).stdout;
     let words: Vec<&str> = said.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!((&words[3..6], &words[8..]), (&["0m", "published", "2"][..], &["-", "0", "2", "-"][..]), "{said}");
+    assert_eq!((&words[3..7], &words[9..]), (&["0m", "-", "published", "2"][..], &["-", "0", "2", "-"][..]), "{said}");
     gate.set_clock(Utc::now() + TimeDelta::hours(30));
     let json: serde_json::Value = serde_json::from_str(&says(&gate, &["status", "--json"]).exits(0).stdout).unwrap();
     assert_eq!(
