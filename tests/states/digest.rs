@@ -316,7 +316,7 @@ fn nothing_of_a_client_is_taken_for_html_and_what_is_not_read_is_said() {
     assert!(!html.contains("<script") && html.contains("&lt;script&gt;") && html.contains("&quot;&#39;&gt;"), "{html}");
     assert!(!mails[0].data.contains('\u{1b}') && !html.contains('\u{202e}'));
     assert!(text.contains("broken") && text.contains("`kep` is not a key"), "{text}");
-    assert!(text.replace('\n', " ").contains("web1: only the last 8 MiB of its ledger were read, so there was more"), "{text}");
+    assert!(text.replace('\n', " ").contains("web1: no more than 8 MiB of each of its ledgers were read, and there was more"), "{text}");
 }
 
 #[test]

@@ -413,6 +413,7 @@ for words in "remove-client way" "remove-client way --destroy-data way" "rename-
 done
 cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
 chmod 0777 /srv/backups
+refuses 77 "not root's alone" snapgate remove-client way
 refuses 77 "not root's alone" snapgate remove-client way --destroy-data way
 refuses 77 "not root's alone" snapgate add-client new --key "$key"
 chmod 0711 /srv/backups

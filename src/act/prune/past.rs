@@ -19,7 +19,7 @@ use super::{Held, Opened, Reaped, TRASH, gone, notes};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
 use crate::act::store::tree::{Lent, c_string, each, open_at, stat};
-use crate::terms::{Event, NamePattern, Reason, SnapshotName};
+use crate::terms::{NamePattern, Reason, SnapshotName};
 
 /// The directory of what could be neither kept nor removed.
 const BROKEN: &str = "broken";
@@ -97,12 +97,8 @@ impl Opened {
     /// Writes down which snapshots are partial, by all ledgers: the gate reads the newest one alone,
     /// so this comes before that is set aside. Those that are not there for good are left out.
     pub fn note_partial(&self, is_there: impl Fn(&str) -> bool) -> Result<(), Reason> {
-        let events = self.pushes()?;
-        let pushes = events.iter().filter_map(Event::push);
-        // A name may have been given again: what was recorded last is about the one that is there.
-        let all: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
-        let partial: String =
-            all.into_iter().filter(|(name, partial)| *partial && is_there(name)).flat_map(|(name, _)| [name, "\n"]).collect();
+        let all = self.partial(is_there)?;
+        let partial: String = all.iter().filter(|(_, partial)| **partial).flat_map(|(name, _)| [name.as_str(), "\n"]).collect();
         let written = self.write_from(self.state.as_fd(), "partial.new", PARTIAL, partial.as_bytes());
         written.or_trouble("writing in", &self.path)
     }

@@ -1,10 +1,13 @@
 //! Limits and owners of all clients. Clients with the same share a line.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use crate::act::inspect::{real, system};
 use crate::act::names;
 use crate::act::names::subids;
 use crate::act::store::owners_of;
+use crate::decide::host::seen;
 use crate::decide::owners;
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site};
@@ -39,11 +42,13 @@ fn together<'a>(texts: impl Iterator<Item = (String, &'a Policy)>) -> impl Itera
 pub(super) fn owners(site: &Site, policies: &[Policy], row: &mut Row) {
     let mut texts = Vec::new();
     let mut mapped: Vec<(Account, Mapping)> = Vec::new();
+    let mounted = system::small(Path::new("/proc/self/mountinfo")).unwrap_or_default();
     for policy in policies {
         // A missing account or repository is reported elsewhere.
         let Some(account) = names::named(&policy.user) else { continue };
         match owners_of(site, policy, &account) {
             Ok(owners) => {
+                row.find(&seen::served(&policy.origins.of("owners"), &real(&policy.path), &owners, &mounted));
                 texts.push((owners::describe(&owners, policy, || subids::available(&account)), policy));
                 let is_known = mapped.iter().any(|(known, _)| *known == account);
                 mapped.extend(owners.mapping().filter(|_| !is_known).map(|mapping| (account, mapping.clone())));

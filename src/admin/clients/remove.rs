@@ -130,11 +130,13 @@ impl Plan<'_> {
         if self.repository().is_some_and(|repository| repository.is_busy()) {
             return Err(self.busy());
         }
+        // Root shuts it where the account goes: who could put something else in its place would leave
+        // the snapshots to whoever gets the account's number next.
+        if (self.goes || self.destroy) && stands != Place::Missing {
+            super::is_roots_alone(path)?;
+        }
         if !self.destroy {
             return Ok(());
-        }
-        if stands != Place::Missing {
-            super::is_roots_alone(path)?;
         }
         match stands {
             Place::Missing | Place::Begun => return Ok(()),

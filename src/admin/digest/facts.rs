@@ -3,7 +3,6 @@
 //! is told, and never stops the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -14,14 +13,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
-use crate::act::prune::Place;
+use crate::act::prune::{Ids, Place};
+use crate::act::record::spool;
 use crate::admin::{states, status};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::digest::{Client, Seen, Span};
 use crate::decide::speak::rhythm;
 use crate::decide::speak::states::{Kind, Known, Memory};
-use crate::terms::limits::MAX_DIGEST_LEDGER;
+use crate::terms::limits::{MAX_ACCOUNTS, MAX_DIGEST_LEDGER};
 use crate::terms::text::os_words;
 use crate::terms::{Bytes, ClientName, Event, Reason, Zone};
 
@@ -168,10 +168,10 @@ impl Look<'_> {
 
 /// Reads a place's ledgers. An event may stand in two of them. Says what was not read.
 fn read(who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event), span: Span) -> Option<String> {
-    let mut ids = BTreeSet::new();
+    let mut ids = Ids::default();
     let done = place.map_err(|reason| reason.detail).and_then(|place| {
         let take = |event: Event| {
-            if ids.insert(event.id.clone()) {
+            if ids.insert(&event.id) {
                 take(event);
             }
         };
@@ -179,7 +179,7 @@ fn read(who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event), sp
     });
     match done {
         Ok(true) => None,
-        Ok(false) => Some(format!("{who}: only the last {} of its ledger were read, so there was more", Bytes(MAX_DIGEST_LEDGER))),
+        Ok(false) => Some(format!("{who}: no more than {} of each of its ledgers were read, and there was more", Bytes(MAX_DIGEST_LEDGER))),
         Err(what) => Some(format!("{who}: {what}")),
     }
 }
@@ -188,9 +188,13 @@ fn read(who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event), sp
 fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: Span, found: &mut Found) {
     if running_uid() == 0 {
         // Root sees what others tried that have no client.
-        let entries = fs::read_dir(&site.spool).into_iter().flatten().flatten();
-        for uid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        let (uids, is_all) = spool::uids(&site.spool);
+        uids.into_iter().for_each(|uid| {
             accounts.entry(uid).or_default();
+        });
+        if !is_all {
+            let what = format!("the spool holds what is no account's, or more than {MAX_ACCOUNTS} of them, of which the rest are left out");
+            found.unread.push(what);
         }
     } else {
         accounts.entry(running_uid()).or_default();

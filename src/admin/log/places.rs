@@ -2,13 +2,13 @@
 //! directory in the spool.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::act::config;
 use crate::act::inspect::running_uid;
 use crate::act::names::{self, accounts};
 use crate::act::prune::{Follower, Piece, Place};
+use crate::act::record::spool;
 use crate::act::store::mounted;
 use crate::admin::prune::{Client, Failure};
 use crate::decide::owners::remap::Kind;
@@ -195,12 +195,7 @@ fn repository(policy: &Policy, site: &Site, uid: u32) -> Result<Source, String> 
 
 /// Adds accounts that have no policy: root sees what they tried, anybody what itself did.
 fn others(site: &Site, all: &mut BTreeMap<u32, (String, BTreeSet<ClientName>)>) {
-    let uids: Vec<u32> = if running_uid() == 0 {
-        let entries = fs::read_dir(&site.spool).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-    } else {
-        vec![running_uid()]
-    };
+    let uids: Vec<u32> = if running_uid() == 0 { spool::uids(&site.spool).0 } else { vec![running_uid()] };
     for uid in uids {
         let named = || accounts::numbered(Kind::User, |number| number == uid).ok().flatten();
         let name = || named().map_or_else(|| uid.to_string(), |(name, _)| name);

@@ -151,10 +151,8 @@ impl<'a> Client<'a> {
         let names = opened.names(&self.policy.names).map_err(failure)?;
         let current = opened.current();
         let protections: BTreeMap<_, _> = opened.protections().map_err(failure)?.into_iter().collect();
-        let events = opened.pushes().map_err(failure)?;
-        let pushes = events.iter().filter_map(Event::push);
-        // A name may have been given again: what was recorded last is about the one that is there.
-        let partial: BTreeMap<_, _> = pushes.filter_map(|push| Some((push.snapshot.as_deref()?, push.partial))).collect();
+        let there: BTreeSet<&str> = names.iter().map(SnapshotName::as_str).collect();
+        let partial = opened.partial(|name| there.contains(name)).map_err(failure)?;
         let all = names.into_iter().map(|name| {
             Ok(Snapshot {
                 complete: !partial.get(name.as_str()).copied().unwrap_or(false),
@@ -294,8 +292,7 @@ impl<'a> Client<'a> {
             View::Upkeep(upkeep) => problems.iter().all(|problem| upkeep.problems.contains(problem)),
             View::Visit(_) | View::Unknown(_) => false,
         };
-        let events = opened.ledgers().events(|event| self.now - event.at < within);
-        events.iter().any(says_so)
+        opened.ledgers().any(|event| self.now - event.at < within && says_so(event))
     }
 
     /// Records what was done. Nothing that goes wrong here changes that; [`Client::lost`] has it.

@@ -13,7 +13,7 @@ use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::rhythm::{self, REMEMBERED};
 use crate::decide::speak::states::{Fact, Kind, Known, Subject};
-use crate::terms::limits::MAX_CONTACTS;
+use crate::terms::limits::{MAX_CONTACTS, MAX_GATHERED};
 use crate::terms::text::{counted, printable_path};
 use crate::terms::{Bytes, ClientName, Reason, SnapshotName, View, Zone, ZoneName};
 
@@ -44,6 +44,20 @@ pub(super) fn opened(policy: &Policy, site: &Site, uid: u32) -> Result<Option<Re
 
 /// What is known of a client, and when that changes by itself.
 type Found = (Vec<(Kind, Fact)>, Option<DateTime<Utc>>);
+
+/// Adds a time that is past. Of more than a client can have the last ones are kept: an account may
+/// have written any number of them.
+fn gather(all: &mut Vec<DateTime<Utc>>, at: DateTime<Utc>, now: DateTime<Utc>) {
+    if at > now {
+        return;
+    }
+    all.push(at);
+    if all.len() >= 2 * MAX_GATHERED {
+        all.sort_unstable();
+        all.dedup();
+        all.drain(..all.len().saturating_sub(MAX_GATHERED));
+    }
+}
 
 impl<'a> Look<'a> {
     pub(super) fn new(site: &'a Site, now: DateTime<Utc>) -> Self {
@@ -122,9 +136,9 @@ impl<'a> Look<'a> {
                 return;
             }
             if let Some(push) = event.push().filter(|push| push.snapshot.is_some()) {
-                arrivals.push(push.prepared.unwrap_or(event.at));
-            } else if event.at <= self.now && matches!(event.view(), View::Visit(_)) {
-                contacts.push(event.at);
+                gather(&mut arrivals, push.prepared.unwrap_or(event.at), self.now);
+            } else if matches!(event.view(), View::Visit(_)) {
+                gather(&mut contacts, event.at, self.now);
             }
         });
         known.learn(arrivals, self.now);
@@ -161,5 +175,24 @@ impl<'a> Look<'a> {
     fn zone(&mut self, name: &ZoneName) -> Zone {
         let load = || zones::load(name).unwrap_or_else(|_| Zone::utc());
         self.zones.entry(name.to_string()).or_insert_with(load).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_any_number_of_times_the_last_ones_are_kept() {
+        let now: DateTime<Utc> = "2026-11-28T07:00:00Z".parse().unwrap();
+        let mut all = Vec::new();
+        for number in 0..5 * i64::try_from(MAX_GATHERED).unwrap() {
+            gather(&mut all, now - TimeDelta::seconds(number % 200_000), now);
+            gather(&mut all, now + TimeDelta::seconds(1), now);
+            assert!(all.len() < 2 * MAX_GATHERED && all.capacity() <= 2 * MAX_GATHERED);
+        }
+        all.sort_unstable();
+        assert_eq!(all.last(), Some(&now));
+        assert!(all.contains(&(now - TimeDelta::seconds(i64::try_from(MAX_CONTACTS).unwrap()))));
     }
 }

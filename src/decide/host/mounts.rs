@@ -18,6 +18,20 @@ pub fn points(mountinfo: &[u8]) -> Vec<PathBuf> {
     found.collect()
 }
 
+/// Whether a path without symlinks is in a file system that a process serves (FUSE). Such a process
+/// acts for the account, without the rights that a user namespace gives.
+pub(crate) fn is_served(mountinfo: &[u8], path: &Path) -> bool {
+    let lines = mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = unescaped(fields.nth(4)?);
+        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+        path.starts_with(&point).then(|| (point.components().count(), kind))
+    });
+    // Of several at one place the last one is seen.
+    let own = lines.max_by_key(|(depth, _)| *depth).map(|(_, kind)| kind);
+    own.is_some_and(|kind| ["fuse", "fuseblk"].iter().any(|served| kind.split(|byte| *byte == b'.').next() == Some(served.as_bytes())))
+}
+
 /// The directories that a table of mounts (fstab(5)) wants to have mounted at the start.
 pub(crate) fn wanted(fstab: &[u8]) -> Vec<PathBuf> {
     let lines = fstab.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
@@ -95,6 +109,32 @@ mod tests {
         assert_eq!(names, ["/srv/backups", "/mnt/my disk\\x", "/bound"]);
         assert_eq!(unescaped(b"a\\04"), Path::new("a\\04"), "not an escape");
         assert_eq!(unescaped(b"a\\777"), Path::new("a\\777"), "no byte");
+    }
+
+    #[test]
+    fn what_a_process_serves_is_told_by_the_last_mount_above() {
+        let lines = b"40 35 0:50 / /srv/backups/sealed rw - fuse.gocryptfs /srv/encrypted rw\n\
+            41 40 0:51 / /srv/backups/sealed/disk rw - ext4 /dev/sdd1 rw\n\
+            42 22 0:52 / /mnt/a\\040b rw - fuse portal rw\n\
+            43 22 0:53 / /mnt/usb rw - fuseblk /dev/sde1 rw\n\
+            44 22 0:54 / /mnt/twice rw - fuse.sshfs x: rw\n\
+            45 44 8:49 / /mnt/twice rw - xfs /dev/sdf1 rw\n\
+            46 22 0:55 / /sys/fs/fuse/connections rw - fusectl fusectl rw\n";
+        let text = [MOUNTS, b"\n", lines].concat();
+        for (path, is) in [
+            ("/srv/backups/sealed/web1", true),
+            ("/srv/backups/sealed", true),
+            ("/srv/backups/sealed2/web1", false),
+            ("/srv/backups/web1", false),
+            ("/srv/backups/sealed/disk/web1", false),
+            ("/mnt/a b/web1", true),
+            ("/mnt/usb/web1", true),
+            ("/mnt/twice/web1", false),
+            ("/sys/fs/fuse/connections/1", false),
+            ("/home", false),
+        ] {
+            assert_eq!(is_served(&text, Path::new(path)), is, "{path}");
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{LOW_FREE_BYTES, LOW_FREE_PERCENT, MANY_LINKS_PERCENT, MAX_NAME_LEAD, MAX_STOCK, MIN_FREE_BYTES, SCARCE_BYTES};
 use crate::terms::text::quoted_path as shown;
-use crate::terms::{Bytes, ClientName, Origin};
+use crate::terms::{Bytes, ClientName, Origin, Owners};
 
 use super::login::KeyFile;
+use super::mounts;
 use crate::decide::policy::lint::Finding;
 
 /// What an account has to do with a path.
@@ -233,12 +234,35 @@ pub(crate) fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientN
     Finding::note(origin.clone(), message, format!("{help}, unless the account may create it"))
 }
 
+/// Owners that are to be kept where a process serves the file system. It acts for the account and has
+/// none of its namespace's rights, so no file gets its owner. `path` is without symlinks.
+pub(crate) fn served(origin: &Origin, path: &Path, owners: &Owners, mountinfo: &[u8]) -> Option<Finding> {
+    let is_lost = matches!(owners, Owners::Mapped(_)) && mounts::is_served(mountinfo, path);
+    let message =
+        format!("the repository {} is on a file system of FUSE, which keeps no owners: snapshots come out partial, or empty", shown(path));
+    is_lost.then(|| Finding::wrong(origin.clone(), message, "say `owners: drop`, or keep the store on LUKS (docs/encryption.md)"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::{IdMap, IdRange, Mapping};
 
     fn origin() -> Origin {
         Origin { file: "web1.yaml".into(), line: 0 }
+    }
+
+    #[test]
+    fn owners_that_are_kept_by_nobody_are_told() {
+        let mounts = b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / /srv/backups rw,nosuid - fuse.gocryptfs /srv/encrypted rw\n";
+        let ids = IdMap::new(vec![IdRange::new(100_000, 65_536).unwrap()]).unwrap();
+        let mapping = Mapping { users: ids.clone(), groups: ids };
+        let told = |path: &str, owners: &Owners| served(&origin(), Path::new(path), owners, mounts);
+        let found = told("/srv/backups/web1", &Owners::Mapped(mapping.clone())).unwrap();
+        assert!(found.wrong && found.message.contains("`/srv/backups/web1`") && found.help.contains("`owners: drop`"), "{found:?}");
+        assert_eq!(told("/srv/plain/web1", &Owners::Mapped(mapping)), None);
+        // The account's own files it can make, and root gives away what it likes.
+        assert_eq!([Owners::Account, Owners::Real].map(|owners| told("/srv/backups/web1", &owners)), [None, None]);
     }
 
     #[test]

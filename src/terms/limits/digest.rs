@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Bytes of each ledger of a client's, at its end, that a digest reads: some eight thousand
-/// connections. It says so where there was more.
+/// Bytes of events in each ledger of a client's, at its end where it is written to, that a digest
+/// takes: some eight thousand connections. It says so where there was more.
 pub const MAX_DIGEST_LEDGER: u64 = 8 * 1024 * 1024;
 
 /// Lines of a table of a digest; the others are counted.

@@ -17,3 +17,12 @@ pub const MAX_IMPORT: u64 = 4 * 1024 * 1024;
 
 /// Lines of such a file, or rules.
 pub const MAX_IMPORT_LINES: usize = 20_000;
+
+/// Texts of a list in a rule of authprogs, and in all rules of a key: more than a person reads.
+pub const MAX_IMPORT_TEXTS: usize = 1000;
+
+/// Bytes of what rules say that are carried over to the keys that they name: each key gets all of it.
+pub const MAX_IMPORT_CARRIED: usize = 16 * 1024 * 1024;
+
+/// Bytes of those that a key costs about which nothing is said.
+pub const IMPORTED_KEY: usize = 512;

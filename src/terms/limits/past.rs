@@ -16,6 +16,10 @@ pub const MAX_OLD_LEDGERS: usize = 1000;
 /// Bytes that are read of an old ledger, unpacked: an account may have packed any number of them.
 pub const MAX_OLD_LEDGER: u64 = 256 * 1024 * 1024;
 
+/// Events that are told apart where several ledgers are read: pushes of fifty years, one an hour. What
+/// comes on top may be taken twice.
+pub const MAX_IDS: usize = 500_000;
+
 /// Notes of connections that are not recorded yet, whose lines are looked for.
 pub const MAX_UNRECORDED: usize = 1000;
 

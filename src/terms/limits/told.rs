@@ -70,5 +70,9 @@ pub const LONGEST_CONNECTION: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Old ledgers that are read for what was recorded lately.
 pub const MAX_RECENT_LEDGERS: usize = 4;
 
+/// Times of snapshots, and of connections, that a look holds while it reads what is new: what comes
+/// of them is fewer.
+pub const MAX_GATHERED: usize = 16 * 1024;
+
 /// Times at which a machine that travels was heard of that are remembered.
 pub const MAX_CONTACTS: usize = 1000;

@@ -12,11 +12,10 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use flate2::read::MultiGzDecoder;
 use nix::fcntl::AT_FDCWD;
 
 use super::super::owner;
-use super::{LEDGER, Line, OLD, Old, listed, of_account, open_file};
+use super::{LEDGER, Line, OLD, Old, listed, of_account, open_file, unpacked};
 use crate::act::store::OrTrouble as _;
 use crate::act::store::disk::found;
 use crate::act::store::tree::open_at;
@@ -179,8 +178,7 @@ impl Lines {
     fn of_old(file: File, is_packed: bool) -> Self {
         let is_cut = !is_packed && file.metadata().is_ok_and(|found| found.len() > MAX_OLD_LEDGER);
         if is_packed {
-            let packed = BufReader::with_capacity(READ_AT_ONCE, file);
-            Self::within(Box::new(MultiGzDecoder::new(packed).take(MAX_OLD_LEDGER)), is_cut)
+            Self::within(Box::new(unpacked(file, MAX_OLD_LEDGER)), is_cut)
         } else {
             Self::within(Box::new(file.take(MAX_OLD_LEDGER)), is_cut)
         }

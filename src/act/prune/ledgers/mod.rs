@@ -7,10 +7,11 @@
 //! is removed before it stands elsewhere, and what stands in two places is read once.
 
 mod follow;
+mod ids;
 mod log;
 mod since;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -35,7 +36,10 @@ use crate::act::store::tree::{c_string, each, open_at, stat};
 use crate::terms::limits::{LEDGER_OVERLAP, LEDGER_PIECE, MAX_EVENT, MAX_LEDGER_TAIL, MAX_OLD_LEDGER, MAX_OLD_LEDGERS, MAX_UNRECORDED};
 use crate::terms::{Event, Reason};
 
+use ids::Once;
+
 pub use follow::Follower;
+pub use ids::Ids;
 pub use log::{Lines, Piece, Place};
 
 /// The ledger that is written to.
@@ -109,9 +113,12 @@ pub fn of_account(spool: &Path, uid: u32) -> Result<Option<OwnedFd>, Reason> {
 
 /// All events that are `wanted` in the ledgers below a repository's own directory, the oldest
 /// ledger first, each event once. What cannot be read is left out.
-pub fn events(state: &Path, wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
-    let Ok(directory) = open_at(AT_FDCWD, state) else { return Vec::new() };
-    read_all(&directory, wanted).0
+pub fn events(state: &Path, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+    let mut all = Vec::new();
+    if let Ok(directory) = open_at(AT_FDCWD, state) {
+        let _ = each_once(&directory, wanted, |event| all.push(event));
+    }
+    all
 }
 
 impl Opened {
@@ -120,13 +127,21 @@ impl Opened {
         Ledgers { directory: &self.state, owner: self.owner }
     }
 
-    /// Its pushes that made a snapshot.
+    /// Whether each snapshot that is there is partial, as far as a ledger says so. The account may
+    /// have written of any number of others, so nothing is kept of these.
     ///
     /// # Errors
     /// Where a ledger cannot be read: then it is not known which snapshots are whole.
-    pub fn pushes(&self) -> Result<Vec<Event>, Reason> {
-        let (events, whole) = read_all(&self.state, |event| event.push().is_some_and(|push| push.snapshot.is_some()));
-        whole.map(|()| events).or_trouble("reading the ledgers of", &self.path)
+    pub fn partial(&self, is_there: impl Fn(&str) -> bool) -> Result<BTreeMap<String, bool>, Reason> {
+        let name = |event: &Event| event.push().and_then(|push| push.snapshot.clone()).filter(|name| is_there(name));
+        let mut all = BTreeMap::new();
+        // A name may have been given again: what was recorded last is about the one that is there.
+        let whole = each_once(
+            &self.state,
+            |event| name(event).is_some(),
+            |event| all.extend(name(&event).zip(event.push().map(|push| push.partial))),
+        );
+        whole.map(|()| all).or_trouble("reading the ledgers of", &self.path)
     }
 }
 
@@ -137,9 +152,11 @@ impl<'a> Ledgers<'a> {
         Ok(Self { directory, owner })
     }
 
-    /// The events that are `wanted`: see [`events`].
-    pub fn events(&self, wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
-        read_all(self.directory, wanted).0
+    /// Whether an event is so; what cannot be read is not.
+    pub fn any(&self, is_so: impl Fn(&Event) -> bool) -> bool {
+        let mut found = false;
+        let _ = each_once(self.directory, is_so, |_| found = true);
+        found
     }
 
     /// Sets the ledger aside if it has something of an earlier month, and packs what was set aside.
@@ -314,36 +331,12 @@ fn open_file(directory: BorrowedFd<'_>, name: &str) -> io::Result<Option<File>> 
     if found.is_file() && found.nlink() == 1 { Ok(Some(file)) } else { Err(io::Error::other(format!("`{name}` is not a file of its own"))) }
 }
 
-/// The events, and whether that is all of them.
-/// What is read of several ledgers. What two of them have is one event; what one has twice was
-/// recorded twice, and is shown so.
-#[derive(Default)]
-struct Read {
-    all: Vec<Event>,
-    /// Those of the ledgers before this one.
-    earlier: BTreeSet<String>,
-    ids: Vec<String>,
-}
-
-impl Read {
-    fn add(&mut self, event: Event) {
-        if !self.earlier.contains(&event.id) {
-            self.ids.push(event.id.clone());
-            self.all.push(event);
-        }
-    }
-
-    /// The next ledger begins.
-    fn next(&mut self) {
-        self.earlier.extend(self.ids.drain(..));
-    }
-}
-
-fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> (Vec<Event>, io::Result<()>) {
-    let mut read = Read::default();
-    let mut take = |read: &mut Read, event: Event| {
-        if wanted(&event) {
-            read.add(event);
+/// Hands out the events that are `wanted`, the oldest ledger first, each once.
+fn each_once(directory: &OwnedFd, wanted: impl Fn(&Event) -> bool, mut take: impl FnMut(Event)) -> io::Result<()> {
+    let mut once = Once::default();
+    let mut take = |once: &mut Once, event: Event| {
+        if wanted(&event) && once.is_new(&event.id) {
+            take(event);
         }
     };
     // This one first: if it is set aside meanwhile, its lines are read twice, not never.
@@ -356,8 +349,8 @@ fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> (Vec
     match old {
         Ok(old) => {
             for (old, ledger) in old.iter().flat_map(|(old, all)| all.iter().map(move |ledger| (old, ledger))) {
-                whole = whole.and(read_old(old, ledger, &mut |event| take(&mut read, event)));
-                read.next();
+                whole = whole.and(read_old(old, ledger, &mut |event| take(&mut once, event)));
+                once.next();
             }
         }
         Err(error) => whole = Err(error),
@@ -366,18 +359,20 @@ fn read_all(directory: &OwnedFd, mut wanted: impl FnMut(&Event) -> bool) -> (Vec
         let Some(mut ledger) = ledger else { return Ok(()) };
         let length = ledger.metadata()?.len();
         ledger.seek(SeekFrom::Start(length.saturating_sub(MAX_LEDGER_TAIL)))?;
-        each_event(ledger.take(MAX_LEDGER_TAIL), &mut |event| take(&mut read, event))
+        each_event(ledger.take(MAX_LEDGER_TAIL), &mut |event| take(&mut once, event))
     });
-    (read.all, whole.and(newest))
+    whole.and(newest)
 }
 
 fn read_old(old: &OwnedFd, ledger: &Old, take: &mut dyn FnMut(Event)) -> io::Result<()> {
     let Some(file) = open_file(old.as_fd(), &ledger.name())? else { return Ok(()) };
-    if ledger.is_packed {
-        each_event(MultiGzDecoder::new(BufReader::new(file)).take(MAX_OLD_LEDGER), take)
-    } else {
-        each_event(file.take(MAX_OLD_LEDGER), take)
-    }
+    if ledger.is_packed { each_event(unpacked(file, MAX_OLD_LEDGER), take) } else { each_event(file.take(MAX_OLD_LEDGER), take) }
+}
+
+/// What is in a packed file, up to so many bytes; nor is the file read any further: what is packed in
+/// it may be nothing, for ever.
+fn unpacked(file: File, most: u64) -> io::Take<impl io::Read + Send + 'static> {
+    MultiGzDecoder::new(BufReader::new(file.take(most))).take(most)
 }
 
 fn each_event(from: impl io::Read, take: &mut dyn FnMut(Event)) -> io::Result<()> {

@@ -2,16 +2,15 @@
 //! written to, and of the old ones those that reach into the span.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use flate2::read::MultiGzDecoder;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
 use super::log::Place;
-use super::{LEDGER, Ledgers, OLD, each_line, listed, open_file};
+use super::{LEDGER, Ledgers, OLD, each_line, listed, open_file, unpacked};
 use crate::act::store::disk::found;
 use crate::terms::Event;
 use crate::terms::limits::{FIRST_LOOK_BACK, LONGEST_CONNECTION, MAX_LEDGER_TAIL, MAX_RECENT_LEDGERS};
@@ -27,7 +26,8 @@ impl Ledgers<'_> {
 }
 
 impl Place {
-    /// The same, of each ledger no more than so many bytes. Returns whether that was all there is.
+    /// The same, of each ledger no more than so many bytes of events. Returns whether that was all
+    /// there is.
     ///
     /// # Errors
     /// When a ledger cannot be read; what could be was handed out.
@@ -48,15 +48,17 @@ fn each_since(directory: &OwnedFd, since: DateTime<Utc>, most: u64, mut take: im
     if let Some(old) = old {
         let mut all = listed(&old).unwrap_or_default();
         all.retain(|ledger| ledger.until >= since);
+        // One is plain until the packed one stands beside it.
+        all.dedup_by_key(|ledger| ledger.until);
         let begin = all.len().saturating_sub(MAX_RECENT_LEDGERS);
         is_whole &= begin == 0;
         for ledger in all.split_off(begin) {
             let Ok(Some(file)) = open_file(old.as_fd(), &ledger.name()) else { continue };
-            // From its beginning, since it may be packed.
+            // From its beginning, since it may be packed: what is too old there counts for nothing.
             let read = if ledger.is_packed {
-                later(MultiGzDecoder::new(BufReader::new(file)).take(MAX_LEDGER_TAIL), since, &mut take)
+                later(unpacked(file, MAX_LEDGER_TAIL), since, most, &mut take)
             } else {
-                later(file.take(MAX_LEDGER_TAIL), since, &mut take)
+                later(file.take(MAX_LEDGER_TAIL), since, most, &mut take)
             };
             match read {
                 Ok(was_all) => is_whole &= was_all,
@@ -68,23 +70,28 @@ fn each_since(directory: &OwnedFd, since: DateTime<Utc>, most: u64, mut take: im
         let (begin, was_all) = begin(&mut file, since, most)?;
         is_whole &= was_all;
         file.seek(SeekFrom::Start(begin))?;
-        later(file.take(most), since, &mut take)?;
+        later(file.take(most), since, most, &mut take)?;
     }
     done.map(|()| is_whole)
 }
 
-/// The events that are not older than that. Returns whether all was read.
-fn later<F: io::Read>(mut from: io::Take<F>, since: DateTime<Utc>, take: &mut dyn FnMut(Event)) -> io::Result<bool> {
+/// The events that are not older than that, up to so many bytes of them: whoever takes them may
+/// remember something of each. Returns whether all was read.
+fn later<F: io::Read>(mut from: io::Take<F>, since: DateTime<Utc>, most: u64, take: &mut dyn FnMut(Event)) -> io::Result<bool> {
     let early = since - TimeDelta::from_std(LONGEST_CONNECTION).unwrap_or_default();
+    let (mut taken, mut is_whole) = (0, true);
     each_line(&mut from, |line| {
         // Most of an event is worth no look where it is too old.
-        let is_late = serde_json::from_slice::<Dated>(line).is_ok_and(|dated| dated.at >= early);
-        if is_late && let Ok(event) = serde_json::from_slice(line) {
-            take(event);
+        if serde_json::from_slice::<Dated>(line).is_ok_and(|dated| dated.at >= early) {
+            taken += line.len() as u64;
+            is_whole = taken <= most;
+            if is_whole && let Ok(event) = serde_json::from_slice(line) {
+                take(event);
+            }
         }
-        true
+        is_whole
     })?;
-    Ok(from.limit() > 0)
+    Ok(is_whole && from.limit() > 0)
 }
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -144,5 +151,37 @@ mod tests {
             // It goes back in growing steps, to before the longest connection.
             assert!(all <= 4 * (hours + 60), "{all} of {hours}");
         }
+    }
+
+    /// An account packs what is long in little room.
+    #[test]
+    fn of_an_old_ledger_no_more_is_handed_out_than_was_asked_for_and_what_is_too_old_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join(OLD)).unwrap();
+        let sample = samples::published();
+        let until = sample.at + TimeDelta::hours(2000);
+        let line = |number: i64, at| {
+            let event = Event { id: format!("{number}-{}", "x".repeat(1000)), at, ..sample.clone() };
+            serde_json::to_string(&event).unwrap() + "\n"
+        };
+        let old: String = (0..500).map(|number| line(number, sample.at)).collect();
+        let new: String = (500..1000).map(|number| line(number, until)).collect();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all((old + &new).as_bytes()).unwrap();
+        std::fs::write(
+            directory.path().join(OLD).join(format!("{}.jsonl.gz", until.format(super::super::STAMP))),
+            packed.finish().unwrap(),
+        )
+        .unwrap();
+        let opened = nix::fcntl::open(directory.path(), DIRECTORY, Mode::empty()).unwrap();
+        let handed = |most: u64| {
+            let (mut count, since) = (0, until - TimeDelta::hours(1));
+            (each_since(&opened, since, most, |_| count += 1).unwrap(), count)
+        };
+        assert_eq!(handed(new.len() as u64), (true, 500), "what comes before the span is as long");
+        assert_eq!(handed(new.len() as u64 / 10), (false, 50));
+        // And beside the plain one that it was made of.
+        std::fs::write(directory.path().join(OLD).join(format!("{}.jsonl", until.format(super::super::STAMP))), &new).unwrap();
+        assert_eq!(handed(new.len() as u64), (true, 500));
     }
 }

@@ -55,6 +55,14 @@ pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
     Ok(found)
 }
 
+/// Whose directories are in the spool by their names, and whether that was all and nothing else was
+/// there. Whoever may make one, may make any number.
+pub fn uids(dir: &Path) -> (Vec<u32>, bool) {
+    let Ok((names, strange)) = Inside::listing(dir).and_then(|site| site.names(MAX_ACCOUNTS)) else { return (Vec::new(), true) };
+    let uid = |name: &String| name.parse().ok().filter(|uid: &u32| uid.to_string() == *name);
+    (names.iter().filter_map(uid).collect(), !strange)
+}
+
 /// The directory of the account that runs this, which is there.
 ///
 /// # Errors

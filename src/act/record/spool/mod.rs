@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use nix::unistd::{Uid, geteuid};
 
-pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_is_at_it, root_looked};
+pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_is_at_it, root_looked, uids};
 #[cfg(feature = "admin")]
 pub use self::dispatches::Waiting;
 pub use self::former::{account, forget_client, laid_aside, lay_aside};

@@ -119,5 +119,7 @@ fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
         }
         let all = accounts(dir.path()).unwrap();
         assert_eq!(all.len(), MAX_ACCOUNTS + 1, "and one for what is left out");
+        let (uids, is_all) = uids(dir.path());
+        assert_eq!((uids.len(), is_all), (MAX_ACCOUNTS, false));
     }
 }

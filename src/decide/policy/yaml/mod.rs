@@ -23,8 +23,14 @@ use serde::de::DeserializeOwned;
 /// Reads a file's bytes as one document of the shape `T`.
 pub fn read<T: DeserializeOwned>(file: &Path, bytes: &[u8]) -> Result<T, Fault> {
     let text = text_of(file, bytes)?;
-    guard::check(text).map_err(|(offset, wrong)| Fault::at_offset(file, text, offset, wrong))?;
+    guarded(file, text)?;
     serde_yaml::from_str(text).map_err(|error| explain(file, text, &error))
+}
+
+/// Refuses a text that would cost the parser too much, or hides what it means. To be asked before any
+/// text of others is parsed: a few aliases may stand for more than fits into memory.
+pub fn guarded(file: &Path, text: &str) -> Result<(), Fault> {
+    guard::check(text).map_err(|(offset, wrong)| Fault::at_offset(file, text, offset, wrong))
 }
 
 /// The bytes as text without a byte order mark.
