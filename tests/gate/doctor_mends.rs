@@ -105,6 +105,36 @@ fn nothing_is_mended_by_a_way_that_an_account_can_change() {
 }
 
 #[test]
+fn many_problems_at_once_are_told_once_and_what_cannot_be_told_is_a_failure() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    for number in 0..1500 {
+        fs::write(world.path(&format!("etc/policies/a-client-with-quite-a-long-name-{number:04}.yaml")), "user: ck1\ncolour: blue\n")
+            .unwrap();
+    }
+    let mails = || {
+        let all = fs::read_dir(world.path("mail")).unwrap().map(|mail| fs::read_to_string(mail.unwrap().path()).unwrap_or_default());
+        all.filter(|mail| mail.contains("1499 more new problems") || mail.contains("more: `snapgate check` shows all")).collect::<Vec<_>>()
+    };
+    world.run(&["check", "--tell"]).exits(1);
+    until("the mail", || {
+        let _ = world.run(&["watch", "--flush"]);
+        !mails().is_empty()
+    });
+    assert!(mails()[0].contains("and 1401 more: `snapgate check` shows all"), "{}", mails()[0]);
+    world.run(&["check", "--tell"]).exits(1);
+    let ledger = fs::read_to_string(world.path("spool/0/ledger.jsonl")).unwrap();
+    assert_eq!(ledger.lines().filter(|line| line.contains("\"kind\":\"check\"")).count(), 1, "all are known: {ledger}");
+    // Nobody can be told where the spool is not one: that is no "something is wrong, which is mailed".
+    fs::rename(world.path("spool/0"), world.path("was")).unwrap();
+    fs::write(world.path("spool/0"), "").unwrap();
+    let ran = world.run(&["check", "--tell"]).exits(78);
+    assert!(ran.stderr.contains("spool/0`"), "{}", ran.stderr);
+    world.site("colour: blue\n");
+    world.run(&["check", "--tell"]).exits(78);
+    world.run(&["check"]).exits(1);
+}
+
+#[test]
 fn what_is_new_is_mailed_and_what_is_known_is_not() {
     let Some(world) = World::new(&["ck1", "ck2"]) else { return };
     let mails = || {
