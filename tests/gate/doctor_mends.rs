@@ -173,3 +173,23 @@ fn what_is_new_is_mailed_and_what_is_known_is_not() {
     world.run(&["check", "--tell"]).exits(1);
     sent(4);
 }
+
+#[test]
+fn whatever_an_account_s_shell_starts_ends_with_it_and_is_bounded() {
+    if run(Command::new("unshare").args(["-p", "-f", "true"])).status != 0 {
+        return support::skip("this machine gives no namespace of processes");
+    }
+    let Some(world) = World::new(&["ck1"]) else { return };
+    let long = 900_000_000 + u64::from(std::process::id());
+    let text = format!("#!/bin/sh\nulimit -Hv > $DIR/mail/bound\nsetsid sleep {long} >/dev/null 2>&1 &\nexec /bin/sh \"$@\"\n");
+    world.put("bin/shell", &text, 0o755, 0);
+    world.shell(&world.path("bin/shell").display().to_string());
+    world.run(&["check"]).exits(0);
+    assert_eq!(fs::read_to_string(world.path("mail/bound")).unwrap(), "524288\n");
+    let sleeps = format!("sleep\0{long}\0");
+    let left = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .find(|process| fs::read(process.path().join("cmdline")).is_ok_and(|words| words == sleeps.as_bytes()));
+    assert!(left.is_none(), "{left:?}");
+}
