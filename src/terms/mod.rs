@@ -48,7 +48,7 @@ pub use path::{NotInside, SubPath};
 pub use peer::{Link, Peer};
 pub use reason::{Administrator, Code, Origin, Reason, exit};
 pub use record::{DroppedOwners, Jail, PushFacts, StoredAgain};
-pub use remedy::Remedy;
+pub use remedy::{Remedy, is_written_by_root_alone};
 pub use repository::{Pushed, RepositoryState, STATE, Transaction};
 pub use request::{Account, By, CommandSource, Login, Original, Request};
 pub use restored::RestoreFacts;

@@ -156,7 +156,8 @@ fn check_finds_an_account_whose_groups_sshd_keeps_out() {
 #[test]
 fn nothing_that_check_has_started_as_an_account_outlives_it() {
     let Some(world) = World::new(&["ck1"]) else { return };
-    world.put("bin/hangs", "#!/bin/sh\necho $$ > $DIR/home/ck1/pid\nexec sleep 1000\n", 0o755, 0);
+    // `$$` would be its number in the namespace that ends with it.
+    world.put("bin/hangs", "#!/bin/sh\nread pid rest < /proc/self/stat\necho $pid > $DIR/home/ck1/pid\nexec sleep 1000\n", 0o755, 0);
     world.shell(&world.path("bin/hangs").display().to_string());
     let script = "mount --bind $0/passwd /etc/passwd; $0/bin/snapgate --config $0/etc check --all & check=$!
         for try in $(seq 100); do test -s $0/home/ck1/pid && break; sleep 0.1; done

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use fork::{Fork, fork};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
+#[cfg(feature = "admin")]
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 #[cfg(feature = "admin")]
@@ -82,6 +84,23 @@ pub fn apart_for_good(limit: Duration, most: usize, story: impl FnOnce(PipeWrite
     let answer = listen(reader, limit, most);
     drop(process);
     answer
+}
+
+/// Does `story` in a process with which everything ends that it has started, in whatever session
+/// that is (pid_namespaces(7), "The namespace init process"). Only root has such a process; anybody
+/// else does it as it is.
+#[cfg(feature = "admin")]
+pub fn with_all_it_starts(story: impl FnOnce()) {
+    if unshare(CloneFlags::CLONE_NEWPID).is_err() {
+        return story();
+    }
+    // Its parent has no number there.
+    let first = forked(move || {
+        if set_pdeathsig(Signal::SIGKILL).is_ok() {
+            story();
+        }
+    });
+    let _ = first.map(collect);
 }
 
 /// What `work` returns in a process of its own, which first has to `leave` for where this one must

@@ -44,9 +44,9 @@ use crate::terms::Excess;
 pub use asked::{ANSWER, Answered, FOR_ADMINISTRATOR, Question, ask, hand_on};
 #[cfg(feature = "admin")]
 pub use errand::{Errand, errand};
-#[cfg(feature = "admin")]
-pub use fork::delegated_within;
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
+#[cfg(feature = "admin")]
+pub use fork::{delegated_within, with_all_it_starts};
 pub use getent::{Ask, GETENT, getent};
 #[cfg(feature = "admin")]
 pub use handed::hand;

@@ -206,10 +206,16 @@ fn vet_within(path: &Path, handle: &File, directory: bool, most: u64) -> Result<
     }
     let owner = metadata.uid();
     if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
-        return fault(format!("owned by user {owner}, who is neither root nor the running user"), "chown it to root");
+        return fault(
+            format!("owned by user {owner}, who is neither root nor the running user"),
+            "read it, then install it anew as root's",
+        );
     }
     if metadata.mode() & 0o022 != 0 {
-        return fault(format!("others may write it: its mode is {:04o}", metadata.mode() & 0o7777), "chmod go-w it");
+        return fault(
+            format!("others may write it: its mode is {:04o}", metadata.mode() & 0o7777),
+            "chmod go-w it, and read what is in it",
+        );
     }
     if !directory && metadata.len() > most {
         return fault(format!("{} bytes long; at most {most} are read", metadata.len()), "shorten it");

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use crate::decide::policy::{MailSettings, Transport};
-use crate::terms::Account;
+use crate::terms::{Account, is_written_by_root_alone};
 
 pub use keys::key_files;
 pub use program::{Identity, leads, the_gate};
@@ -30,6 +30,8 @@ pub struct Look {
     pub kind: Kind,
     /// Its owner.
     pub owner: u32,
+    /// Its group.
+    pub group: u32,
     /// Its permission bits.
     pub mode: u32,
 }
@@ -69,6 +71,11 @@ impl Look {
         self.kind == Kind::Directory && self.owner == 0 && (self.mode & 0o022 == 0 || self.mode & 0o1000 != 0)
     }
 
+    /// Whether nobody but root has had the right to write it, as its owner and mode are now.
+    pub fn is_written_by_root_alone(self) -> bool {
+        is_written_by_root_alone(self.owner, self.group, self.mode)
+    }
+
     /// Whether it is a program.
     pub fn is_program(self) -> bool {
         self.kind == Kind::File && self.mode & 0o111 != 0
@@ -84,7 +91,7 @@ pub fn look(path: &Path) -> Option<Look> {
         kind if kind.is_socket() => Kind::Socket,
         _ => Kind::Other,
     };
-    Some(Look { kind, owner: metadata.uid(), mode: metadata.mode() & 0o7777 })
+    Some(Look { kind, owner: metadata.uid(), group: metadata.gid(), mode: metadata.mode() & 0o7777 })
 }
 
 /// Where a path leads when every link on its way is followed; itself where it leads nowhere.

@@ -12,7 +12,8 @@ use crate::act::{child, clock, process};
 use crate::decide::host::login::{self, GATE, Leads, Settings};
 use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
 use crate::decide::policy::{Policy, Site, Sshd};
-use crate::terms::limits::{LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES};
+use crate::decide::sandbox::spec::Limits;
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES, READER_MEMORY};
 use crate::terms::{Account, Login};
 
 /// Precedes the shell's output.
@@ -173,11 +174,16 @@ impl Known {
         }
         let answer = child::apart_for_good(LOOK_TIMEOUT, MAX_SHELL_ANSWER, |mut out| {
             process::close_all_but(&[out.as_raw_fd()]);
-            let ready = process::silence().and_then(|()| process::live_as(&self.account, &self.groups));
-            // Without a process, as in parts of the jail, the first byte is missing.
-            if ready.is_ok() && out.write_all(BEGINS).is_ok() {
-                child::become_shell(&self.account.name, login, out);
-            }
+            // The account's own files may have its shell start anything, which has to end with it.
+            child::with_all_it_starts(move || {
+                let bounds = Limits { memory: READER_MEMORY, file_size: None, processes: None };
+                let ready = process::silence().and_then(|()| process::bound(&bounds));
+                let ready = ready.and_then(|()| process::live_as(&self.account, &self.groups));
+                // Without a process, as in parts of the jail, the first byte is missing.
+                if ready.is_ok() && out.write_all(BEGINS).is_ok() {
+                    child::become_shell(&self.account.name, login, out);
+                }
+            });
         });
         answer.strip_prefix(BEGINS).map(<[u8]>::to_vec)
     }

@@ -4,12 +4,14 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::act::clients;
 use crate::act::clock;
 use crate::act::config::zones;
 use crate::act::inspect::{Kind, is_link, look, may_read, real, written};
 use crate::act::names;
 use crate::act::record::spool;
 use crate::act::store::{Repository, mounted};
+use crate::decide::clients::steps::Place;
 use crate::decide::host::seen;
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site};
@@ -46,15 +48,13 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         Some(look) => {
             if uid.is_some_and(|uid| uid != look.owner) {
                 let message = format!("the repository {} belongs to user {}, not to `{}`", shown(&policy.path), look.owner, policy.user);
-                let finding = Finding::wrong(at("path"), message, format!("chown {} it", shell_words::quote(&policy.user)));
-                let is_inside = policy.path.parent() == Some(&site.store);
-                let user = uid.filter(|_| is_inside);
-                let remedy = user.map(|user| Remedy::Owner { path: policy.path.clone(), user });
-                found.push(Finding { remedy, ..finding });
+                found.push(anothers(policy, site, uid, Finding::wrong(at("path"), message, String::new())));
             }
             let is_its_own = uid == Some(look.owner);
             // A slip in a policy must not have a directory of the system's changed.
-            let mended = |finding: Finding| Finding { remedy: finding.remedy.filter(|_| is_its_own), ..finding };
+            // Where others could write, somebody has to look at what is in it.
+            let is_mended = is_its_own && !look.others_write();
+            let mended = |finding: Finding| Finding { remedy: finding.remedy.filter(|_| is_mended), ..finding };
             found.extend(writable(&look, at("path"), &policy.path, &[look.owner]).into_iter().map(mended));
             if look.others_read() {
                 let message = format!("others can look into the repository {}", shown(&policy.path));
@@ -76,6 +76,24 @@ pub(super) fn on_disk(policy: &Policy, site: &Site, account: Option<&Account>, a
         }
     }
     found
+}
+
+/// The finding that a repository is not its account's. Only an empty one of root's is given to it:
+/// whoever gets a repository gets the history that is in it, which may be another client's, or that
+/// of one that was removed.
+fn anothers(policy: &Policy, site: &Site, uid: Option<u32>, finding: Finding) -> Finding {
+    let is_inside = policy.path.parent() == Some(&site.store);
+    let is_begun = clients::place(&policy.path).is_ok_and(|place| place == Place::Begun);
+    // What is empty may be the place of a disk that is not mounted.
+    let user = uid.filter(|_| is_inside && is_begun && mounted(policy, site).is_ok());
+    let remedy = user.map(|user| Remedy::Give { path: policy.path.clone(), user });
+    let help = match is_begun {
+        true => format!("chown {} it", shell_words::quote(&policy.user)),
+        false => "see whose history it holds: whoever owns it can restore all of that; name another path:, or see \"Take up a repository \
+                  again\" in docs/how-to.md"
+            .to_owned(),
+    };
+    Finding { remedy, help, ..finding }
 }
 
 /// What its account does not reach of what the gate needs.

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::act::child::{self, ask_sshd};
 use crate::act::clock;
-use crate::act::inspect::{closed_by, look, real, running_uid, shadow_of, system};
+use crate::act::inspect::{closed_by, real, running_uid, shadow_of, system};
 use crate::act::names;
 use crate::decide::host::login::{self, Criteria, Entry, KeyFile, Settings, Shadow};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Source, Sshd};
+use crate::terms::Peer;
 use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN, MAX_SSHD_FILES, MAX_SSHD_QUESTIONS, MAX_SYSTEM_FILE};
 use crate::terms::text::quoted_path;
-use crate::terms::{Peer, Remedy};
 
 use super::World;
 use super::asked::{Known, SSHD_SETTINGS};
@@ -174,34 +174,19 @@ pub(super) fn loose(world: &World<'_>) -> Vec<Finding> {
 pub(super) fn hands(world: &World<'_>) -> Vec<Finding> {
     let mut reported: Vec<&PathBuf> = Vec::new();
     let mut found = Vec::new();
-    for (policy, known, asked) in world.each() {
+    for (policy, _, asked) in world.each() {
         for path in asked.iter().flat_map(|asked| &asked.seen.hands).filter(|path| !path.as_os_str().is_empty()) {
             if reported.contains(&path) {
                 continue;
             }
             reported.push(path);
             let message = format!("the account `{}` can change {}, which decides what it may do", policy.user, quoted_path(path));
-            let help = "give it and every directory above it to root, and let nobody else write there";
-            let finding = Finding::wrong(policy.origins.of("user"), message, help);
-            found.push(Finding { remedy: known.and_then(|known| closing(path, known)), ..finding });
+            let help = "read it, for the account may have written it, and install it anew; give every directory above it to root, and let \
+                        nobody else write there";
+            found.push(Finding::wrong(policy.origins.of("user"), message, help));
         }
     }
     found
-}
-
-/// What keeps an account from changing a file, or the directory that it is in.
-fn closing(path: &Path, known: &Known) -> Option<Remedy> {
-    let home = known.login.as_ref().map(|login| login.home.as_path());
-    path.ancestors().take(2).filter(|at| Some(*at) != home).find_map(|at| {
-        let found = look(at)?;
-        match found {
-            _ if found.owner == known.account.uid => Some(Remedy::Owner { path: at.to_path_buf(), user: 0 }),
-            _ if found.mode & 0o022 != 0 && found.mode & 0o1000 == 0 => {
-                Some(Remedy::Mode { path: at.to_path_buf(), mode: found.mode & !0o022 })
-            }
-            _ => None,
-        }
-    })
 }
 
 /// The account's line of `/etc/shadow`, read in a process of its own: later processes of this one

@@ -7,6 +7,9 @@ use crate::decide::policy::lint::Finding;
 pub(super) use crate::terms::text::quoted_path as shown;
 use crate::terms::{Origin, Remedy};
 
+/// What to do with a file that somebody else than root could write.
+const INSTALL: &str = "read it, then install it anew: others could write it, and may have it open";
+
 /// A program that is missing, cannot run, or could be replaced by somebody.
 pub(super) fn program(path: &Path, origin: Origin, what: &str, owners: &[u32]) -> Vec<Finding> {
     match look(path) {
@@ -27,23 +30,30 @@ pub(super) fn file(path: &Path, origin: Origin, what: &str) -> Vec<Finding> {
 }
 
 /// What a wrong user owns or may write. Root and the running user may own everything.
+///
+/// No remedy makes trusted what somebody else could have written: whoever did may still have it open.
 pub(super) fn writable(look: &Look, origin: Origin, path: &Path, owners: &[u32]) -> Vec<Finding> {
     let mut found = Vec::new();
     if look.owner != 0 && look.owner != running_uid() && !owners.contains(&look.owner) {
         let message = format!("{} belongs to user {}", shown(path), look.owner);
-        // A directory that somebody named by a slip may be somebody's home.
-        let remedy = Some(Remedy::Owner { path: path.to_path_buf(), user: 0 }).filter(|_| look.kind == Kind::File);
-        found.push(Finding { remedy, ..Finding::wrong(origin.clone(), message, "chown it to root") });
+        found.push(Finding::wrong(
+            origin.clone(),
+            message,
+            if look.kind == Kind::File { INSTALL } else { "look at what is in it, then chown it to root" },
+        ));
     }
     // A sticky directory is open to all on purpose, whoever has named it here.
-    let without = |bits: u32, finding: Finding| match look.mode & 0o1000 {
-        0 => finding.mended_by(Remedy::Mode { path: path.to_path_buf(), mode: look.mode & !bits }),
-        _ => finding,
+    let is_mended = look.mode & 0o1000 == 0 && (look.kind == Kind::Directory || look.is_written_by_root_alone());
+    let without = |bits: u32, finding: Finding| match is_mended {
+        true => finding.mended_by(Remedy::Mode { path: path.to_path_buf(), mode: look.mode & !bits }),
+        false => finding,
     };
     if look.others_write() {
-        found.push(without(0o002, Finding::wrong(origin, format!("everybody may write {}", shown(path)), "chmod o-w it")));
+        let help = if look.kind == Kind::File { INSTALL } else { "chmod o-w it, and look at what is in it" };
+        found.push(without(0o002, Finding::wrong(origin, format!("everybody may write {}", shown(path)), help)));
     } else if look.group_writes() && look.kind == Kind::File {
-        found.push(without(0o020, Finding::wrong(origin, format!("a group may write {}", shown(path)), "chmod g-w it")));
+        let help = if is_mended { "chmod g-w it" } else { INSTALL };
+        found.push(without(0o020, Finding::wrong(origin, format!("a group may write {}", shown(path)), help)));
     }
     found
 }

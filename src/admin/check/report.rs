@@ -104,14 +104,11 @@ impl From<&Fault> for Item {
     }
 }
 
-/// What keeps others from writing a file of settings, where root looks.
+/// What keeps others from writing a file of settings, where root looks, and nobody else could.
 fn closed(file: &Path) -> Option<Remedy> {
     let found = look(file).filter(|found| running_uid() == 0 && found.mode & 0o1000 == 0)?;
-    match found {
-        _ if found.owner != 0 => Some(Remedy::Owner { path: file.to_path_buf(), user: 0 }),
-        _ if found.mode & 0o022 != 0 => Some(Remedy::Mode { path: file.to_path_buf(), mode: found.mode & !0o022 }),
-        _ => None,
-    }
+    let is_mended = found.is_written_by_root_alone() && found.mode & 0o022 != 0;
+    is_mended.then(|| Remedy::Mode { path: file.to_path_buf(), mode: found.mode & !0o022 })
 }
 
 impl Row {

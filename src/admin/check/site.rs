@@ -30,9 +30,9 @@ pub(super) fn itself(site: &Site) -> Vec<Finding> {
                 let message = format!("the spool {} has mode {:04o} and owner {}", shown(&site.spool), spool.mode, spool.owner);
                 let finding = wrong("spool", message, "chown root:snapgate it and chmod 1730 it: accounts add, none reads another's");
                 let path = site.spool.clone();
-                let remedy = if trusted { Remedy::Mode { path, mode: 0o1730 } } else { Remedy::Owner { path, user: 0 } };
-                // By a slip it may be a directory of the system's.
-                let is_one = look(&site.spool.join(SESSIONS)).is_some();
+                let remedy = Remedy::Mode { path, mode: 0o1730 };
+                // By a slip it may be a directory of the system's. What another has owned is for a person to look at.
+                let is_one = trusted && look(&site.spool.join(SESSIONS)).is_some();
                 found.push(Finding { remedy: Some(remedy).filter(|_| is_one), ..finding });
             }
         }
@@ -112,8 +112,9 @@ pub(super) fn mail(site: &Site) -> Vec<Finding> {
             Some(look) if look.kind != Kind::File || look.mode & 0o027 != 0 => {
                 let message = format!("the password file {} has mode {:04o}: others may read or write it", shown(path), look.mode);
                 let finding = Finding::wrong(at(), message, "chmod 0640 it, with the group of the gate's accounts");
-                let remedy = Remedy::Mode { path: path.clone(), mode: 0o640 };
-                let is_ours = path.parent() == site.file.parent() && look.kind == Kind::File;
+                // It gives nobody a right.
+                let remedy = Remedy::Mode { path: path.clone(), mode: look.mode & 0o640 };
+                let is_ours = path.parent() == site.file.parent() && look.kind == Kind::File && look.is_written_by_root_alone();
                 found.push(Finding { remedy: Some(remedy).filter(|_| is_ours), ..finding });
             }
             Some(_) => {}

@@ -9,7 +9,7 @@ use crate::act::inspect::running_uid;
 use crate::act::record::spool::{Spool, Stamp};
 use crate::act::record::{ledger, syslog};
 use crate::act::{clock, config, names};
-use crate::decide::doctor::told::{known_by, new};
+use crate::decide::doctor::told::{known_by, new, remembered};
 use crate::decide::speak::line;
 use crate::terms::limits::{MAX_REPORTED_TEXT, MAX_TOLD_BEFORE};
 use crate::terms::text::{counted, printable_name, still_printable};
@@ -42,7 +42,7 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
             let _ = syslog::send(socket, &line::record_line(&event));
         }
     }
-    let told: BTreeSet<String> = problems.iter().map(|text| known_by(text)).collect();
+    let told = remembered(problems.iter().map(|text| known_by(text)).collect(), MAX_TOLD_BEFORE);
     if told != before {
         let json = serde_json::to_vec(&told).map_err(|error| error.to_string())?;
         spool.save_note(NOTE, &json).map_err(|error| error.to_string())?;
@@ -69,6 +69,7 @@ fn event(first: &str, new: &[String], all: usize) -> Event {
         0 => String::new(),
         known => format!("; {known} known before"),
     };
-    let upkeep = Upkeep { problems: new.to_vec(), ..Upkeep::of(format!("{first}{others}{known}"), []) };
+    let upkeep =
+        Upkeep { problems: Upkeep::first_of(new, ": `snapgate check` shows all"), ..Upkeep::of(format!("{first}{others}{known}"), []) };
     Event { id, at, account, client: None, mail: Mail::Alert, body: Body::Upkeep(Deed::Check, Box::new(upkeep)) }
 }

@@ -47,17 +47,20 @@ pub(super) fn check(directory: &Path, orders: &Checking) -> ExitCode {
             Err(failure) => return print(Err(failure)),
         }
     }
+    let mut code = u8::from(!report.is_clean());
     if orders.tell
         && let Err(why) = check::tell(directory, &report)
     {
         let _ = writeln!(io::stderr(), "snapgate: {why}");
+        // Nobody has heard of what is wrong: for a timer that is not the same as "told".
+        code = exit::CONFIG;
     }
     let text = match orders {
         Checking { json: true, .. } => format!("{:#}\n", report.json()),
         Checking { all: true, .. } => report.all(),
         Checking { .. } => report.short(),
     };
-    print(Ok((text, u8::from(!report.is_clean()))))
+    print(Ok((text, code)))
 }
 
 /// Shows each remedy, asks, and does it. Ends with what is found then.

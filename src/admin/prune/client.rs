@@ -287,6 +287,7 @@ impl<'a> Client<'a> {
     /// Whether the ledger says the same of problems, within that time. A timer would have it mailed
     /// every hour.
     pub(in crate::admin) fn was_told(&self, opened: &Opened, problems: &[String], within: TimeDelta) -> bool {
+        let problems = Upkeep::first_of(problems, "");
         let problems: Vec<_> = problems.iter().map(|problem| still_printable(problem, MAX_REPORTED_TEXT)).collect();
         let says_so = |event: &Event| match event.view() {
             View::Upkeep(upkeep) => problems.iter().all(|problem| upkeep.problems.contains(problem)),

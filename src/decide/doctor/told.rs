@@ -16,9 +16,32 @@ pub(crate) fn new<'a>(before: &BTreeSet<String>, now: &'a [String]) -> Vec<&'a S
     now.iter().filter(|text| !before.contains(&known_by(text))).collect()
 }
 
+/// As many of them as a note of so many bytes holds, as JSON: one that is longer is not read again,
+/// and everything in it would be new every day.
+pub(crate) fn remembered(known: BTreeSet<String>, most: u64) -> BTreeSet<String> {
+    let mut bytes = 2;
+    let fits = |text: &String| {
+        // A byte is written as six at most (RFC 8259, 7), with quotes and a comma.
+        bytes += serde_json::to_string(text).map_or(text.len() * 6, |json| json.len()) as u64 + 1;
+        bytes <= most
+    };
+    known.into_iter().take_while(fits).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_remembered_can_be_read_again() {
+        let known: BTreeSet<String> = (0..1000).map(|number| format!("\"{number}\u{1}\"")).collect();
+        for most in [1, 2, 100, 5000] {
+            let kept = remembered(known.clone(), most);
+            let bytes = serde_json::to_vec(&kept).unwrap().len() as u64;
+            assert!(bytes <= most.max(2) && (bytes + 30 > most || kept == known), "{most}: {bytes}");
+        }
+        assert_eq!(remembered(known.clone(), 1 << 20), known);
+    }
 
     #[test]
     fn what_only_its_figures_tell_apart_is_known_and_another_client_s_is_not() {

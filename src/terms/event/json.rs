@@ -55,14 +55,15 @@ struct Inner<'a> {
     freed: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restored: Option<&'a Restored>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    problems: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
 }
 
 impl<'a> Inner<'a> {
     fn of(upkeep: &'a Upkeep) -> Self {
         let Upkeep { happened: _, snapshots, others, why, freed, restored, problems } = upkeep;
-        Self { snapshots, others: Some(*others).filter(|others| *others > 0), why, freed: *freed, restored: restored.as_ref(), problems }
+        let (others, problems) = (Some(*others).filter(|others| *others > 0), Upkeep::first_of(problems, ""));
+        Self { snapshots, others, why, freed: *freed, restored: restored.as_ref(), problems }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::decide::speak::message::samples::{connection, failure, pruned, published, pushing, refusal, unknown, with};
 use crate::terms::Usage;
-use crate::terms::limits::{MAX_KIND, MAX_QUOTED, MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
+use crate::terms::limits::{MAX_EVENT, MAX_KIND, MAX_QUOTED, MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT, MAX_SPOOL_NAME};
 use crate::terms::text::ELLIPSIS;
 
 /// A pull.
@@ -185,6 +185,17 @@ fn what_was_done_to_history_reads_as_it_was_written_and_nothing_in_it_is_long_or
     let many: Vec<String> = (0..MAX_REPORTED_SNAPSHOTS + 5).map(|number| number.to_string()).collect();
     let many = Upkeep::of(String::new(), many.iter().map(String::as_str));
     assert_eq!((many.snapshots.len(), many.others, many.count()), (MAX_REPORTED_SNAPSHOTS, 5, MAX_REPORTED_SNAPSHOTS as u64 + 5));
+    // Whatever went wrong, the event fits into the spool, and is read as it was written.
+    let problems = |many: usize| Upkeep { problems: vec!["\"".repeat(MAX_REPORTED_TEXT + 9); many], ..Upkeep::default() };
+    for (many, last) in [(MAX_REPORTED_SNAPSHOTS, "\""), (MAX_REPORTED_SNAPSHOTS + 1, "and 2 more"), (5000, "and 4901 more")] {
+        let event = Event { body: Body::Upkeep(Deed::Maintain, Box::new(problems(many))), mail: Mail::None, ..refusal() };
+        let text = serde_json::to_string(&event).unwrap();
+        assert!((text.len() as u64) < MAX_EVENT, "{}", text.len());
+        let read: Event = serde_json::from_str(&text).unwrap();
+        let View::Upkeep(upkeep) = read.view() else { panic!("{read:?}") };
+        assert_eq!(upkeep.problems.len(), MAX_REPORTED_SNAPSHOTS);
+        assert!(upkeep.problems[MAX_REPORTED_SNAPSHOTS - 1].starts_with(last), "{many}");
+    }
     let hostile = json!({
         "version": 1, "kind": "prune", "id": "1", "at": "2026-11-21T02:00:00Z", "mail": "alert", "summary": "\u{1b}[2J",
         "snapshots": vec!["x".repeat(100_000); 1000], "problems": ["\nforged"], "others": u64::MAX,

@@ -80,8 +80,8 @@ pub const MAX_LINKS_SEEN: usize = 2000;
 /// From this many of a hundred names on that a file may have, the next pushes may store it anew.
 pub const MANY_LINKS_PERCENT: u64 = 90;
 
-/// Bytes of what `check` remembers to have told.
-pub const MAX_TOLD_BEFORE: u64 = 256 * 1024;
+/// Bytes of what `check` remembers to have told: some ten thousand problems.
+pub const MAX_TOLD_BEFORE: u64 = 4 * 1024 * 1024;
 
 /// How long a new client is given to come for the first time.
 pub const MAX_FIRST_PUSH: Duration = Duration::from_secs(3 * 24 * 3600);
