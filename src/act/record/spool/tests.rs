@@ -121,3 +121,27 @@ fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
         assert_eq!(all.len(), MAX_ACCOUNTS + 1, "and one for what is left out");
     }
 }
+
+#[test]
+fn what_was_laid_aside_is_found_by_every_name_that_a_client_may_have() {
+    if !geteuid().is_root() {
+        println!("skipped: only root lays aside");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let uid = 65534;
+    let mut expected = Vec::new();
+    for name in ["jane@x.org", "DOM+jane", "web1.1"] {
+        let client: ClientName = name.parse().unwrap();
+        let home = dir.path().join(uid.to_string());
+        std::fs::create_dir(&home).unwrap();
+        std::os::unix::fs::chown(&home, Some(uid), None).unwrap();
+        assert!(lay_aside(dir.path(), uid, &client).unwrap(), "{name}");
+        expected.push((uid, client));
+    }
+    std::fs::create_dir(dir.path().join("0/former/strange@x.org")).unwrap();
+    expected.sort();
+    let mut found: Vec<_> = laid_aside(dir.path()).into_iter().map(|(uid, client, _)| (uid, client)).collect();
+    found.sort();
+    assert_eq!(found, expected);
+}
