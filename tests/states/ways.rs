@@ -240,6 +240,8 @@ fn what_is_as_good_as_a_password_is_in_nothing_that_is_printed() {
     place.client("web2", "ping: http://10.0.0.5/token\n");
     place.client("web3", "ping: [\"https://10.0.0.5/token\"]\n");
     place.client("web4", "routes: https://10.0.0.5/token\n");
+    place.client("web5", "ping: HTTPS://10.0.0.5/token\n");
+    place.client("web6", "ping: hc.example.org/token\n");
     let said = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_snapgate"));
         let output = command.arg("--config").arg(place.config()).args(words).stdin(Stdio::null()).output().unwrap();
@@ -248,9 +250,10 @@ fn what_is_as_good_as_a_password_is_in_nothing_that_is_printed() {
         text
     };
     let checked = said(&["check"]);
-    for name in ["web2", "web3", "web4"] {
-        assert!(checked.contains(&format!("{name}.yaml:2:")) && checked.contains("//10.0.0.5/…"), "{checked}");
+    for name in ["web2", "web3", "web4", "web5", "web6"] {
+        assert!(checked.contains(&format!("{name}.yaml:2:")), "{checked}");
     }
+    assert!(checked.contains("ping: …") && checked.contains("routes: https://10.0.0.5/…"), "{checked}");
     assert!(checked.contains("use https://, or write insecure:http://"), "{checked}");
     for words in [&["explain", "--client", "web1"][..], &["explain", "--client", "web2"], &["status"], &["watch"]] {
         said(words);
