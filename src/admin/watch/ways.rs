@@ -264,7 +264,7 @@ impl<'a> Ways<'a> {
         };
         report.problem(&format!("{} of account {} waits: {error}", described(dispatch), spool.uid()));
         tried.failed(name, place, &error, now);
-        let age = (now - spool.dispatch_waits_since(dispatch)).to_std().unwrap_or_default();
+        let age = (now - spool.dispatch_waits_since(dispatch, now)).to_std().unwrap_or_default();
         if age <= DISPATCH_LIFETIME {
             report.waiting += 1;
             return Ok(());

@@ -204,8 +204,8 @@ impl AccountSpool {
 
     /// Since when a mail waits: not for longer than its file is there, whatever the account has written
     /// into it. The time of a file's last change can be set by nobody.
-    pub fn waits_since(&self, mail: &ComposedMail) -> DateTime<Utc> {
-        self.out.changed_at(&mail_name(mail.seq)).map_or(mail.created, |changed| mail.created.max(changed))
+    pub fn waits_since(&self, mail: &ComposedMail, now: DateTime<Utc>) -> DateTime<Utc> {
+        since(&self.out, &mail_name(mail.seq), mail.created, now)
     }
 
     /// Puts a mail among those that wait.
@@ -249,6 +249,16 @@ impl AccountSpool {
                 let _ = self.tmp.remove(&name);
             }
         }
+    }
+}
+
+/// Since when a file waits that says of itself that it was `created` then.
+pub(super) fn since(dir: &Inside, name: &str, created: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    match dir.changed_at(name) {
+        // A time to come is none: it would wait for ever, and for no time at all.
+        Some(changed) if created > now => changed.min(now),
+        Some(changed) => created.max(changed).min(now),
+        None => created.min(now),
     }
 }
 

@@ -122,6 +122,23 @@ fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
     }
 }
 
+#[cfg(feature = "admin")]
+#[test]
+fn what_says_it_was_made_in_times_to_come_waits_since_it_was_written() {
+    use crate::terms::{Dispatch, Way, What};
+    let dir = tempfile::tempdir().unwrap();
+    spool(dir.path()).unwrap();
+    let spool = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let written = clock::kernel();
+    let later = written + chrono::TimeDelta::days(6);
+    for created in [written + chrono::TimeDelta::days(40_000), DateTime::<Utc>::MAX_UTC, written - chrono::TimeDelta::days(9)] {
+        let dispatch = Dispatch { way: Way::Webhook, created, what: What::Event(Box::new(samples::refusal())) };
+        spool.dispatch_later(&dispatch).unwrap();
+        let waited = later - spool.dispatch_waits_since(&dispatch, later);
+        assert!((5..=6).contains(&waited.num_days()), "{created}: {waited}");
+    }
+}
+
 #[test]
 fn what_was_laid_aside_is_found_by_every_name_that_a_client_may_have() {
     if !geteuid().is_root() {
