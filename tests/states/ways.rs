@@ -175,6 +175,24 @@ fn an_account_speaks_for_its_own_clients_alone() {
     assert_eq!(server.seen().len(), 0, "nobody hears of it");
 }
 
+#[test]
+fn an_event_with_an_id_that_no_gate_gives_ends_no_round() {
+    let server = Server::plain();
+    let (_dir, keys) = site(server.port);
+    let place = Place::new(&keys);
+    place.client("web1", "");
+    place.add(1, "web1", &refused());
+    let new = place.spool().join("new");
+    let genuine = fs::read_to_string(new.join("1795226400000000-000001.json")).unwrap();
+    let long = "0".repeat(121);
+    for (name, inner) in [("0", "../x"), ("00", "other"), (&long, &long)] {
+        private(&new.join(format!("{name}.json")), &genuine.replace("1795226400000000-000001", inner), 0o600);
+    }
+    let done = run(&place.site(), true);
+    assert_eq!((done.counted, done.told), (2, 2), "{done:?}");
+    assert!(done.sent > 0 && done.problems.iter().filter(|problem| problem.contains("another id inside")).count() >= 2, "{done:?}");
+}
+
 fn walk(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| [vec![path.clone()], walk(&path)].concat()).collect()

@@ -126,7 +126,12 @@ impl<'a> Ways<'a> {
                 fits = false;
                 continue;
             }
-            spool.dispatch_later(dispatch)?;
+            match spool.dispatch_later(dispatch) {
+                Ok(()) => {}
+                // No gate gives such an id. Mails and the ledger have it all the same.
+                Err(SpoolError::Name(_)) => continue,
+                Err(error) => return Err(error),
+            }
             *waiting += 1;
             self.may_wait(spool);
         }

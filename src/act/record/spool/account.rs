@@ -129,10 +129,15 @@ impl AccountSpool {
     }
 
     /// One event; `None` if it is gone.
+    ///
+    /// # Errors
+    /// When it is none of a gate's: that has one id, by its name and inside.
     pub fn event(&self, id: &str) -> Result<Option<Event>, SpoolError> {
         let name = event_name(id)?;
         let Some(bytes) = self.new.read(&name, MAX_EVENT)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| SpoolError::Record(format!("event `{id}`: {error}")))
+        let failed = |what: String| SpoolError::Record(format!("event `{id}`: {what}"));
+        let event = serde_json::from_slice::<Event>(&bytes).map_err(|error| failed(error.to_string()))?;
+        if event.id == id { Ok(Some(event)) } else { Err(failed("it has another id inside".to_owned())) }
     }
 
     /// Deletes events for good: durable when this returns.

@@ -122,6 +122,20 @@ fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
     }
 }
 
+#[test]
+fn an_event_that_says_it_is_another_is_no_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = samples::refusal();
+    spool(dir.path()).unwrap().add(&record).unwrap();
+    let new = own(dir.path()).join("new");
+    for inner in ["../x", "other", &"a".repeat(200)] {
+        std::fs::write(new.join("1.json"), serde_json::to_string(&Event { id: inner.to_owned(), ..record.clone() }).unwrap()).unwrap();
+        let read = accounts(dir.path()).unwrap().remove(0).unwrap().event("1");
+        assert!(matches!(&read, Err(SpoolError::Record(why)) if why.contains("another id")), "{inner}: {read:?}");
+    }
+    assert!(accounts(dir.path()).unwrap().remove(0).unwrap().event(&record.id).unwrap().is_some());
+}
+
 #[cfg(feature = "admin")]
 #[test]
 fn what_says_it_was_made_in_times_to_come_waits_since_it_was_written() {
