@@ -16,6 +16,7 @@ mod delivery;
 mod report;
 mod route;
 mod trial;
+mod tried;
 mod turn;
 mod ways;
 
