@@ -16,6 +16,7 @@ mod delivery;
 mod report;
 mod route;
 mod trial;
+mod tried;
 mod turn;
 mod ways;
 
@@ -371,7 +372,8 @@ impl Pass<'_> {
             }
             Err(NotSent::Refused(why)) => {
                 delivery.refused.insert(mail.seq);
-                let age = ((self.means.now)() - spool.waits_since(mail)).to_std().unwrap_or_default();
+                let now = (self.means.now)();
+                let age = (now - spool.waits_since(mail, now)).to_std().unwrap_or_default();
                 self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));
                 if age > MAIL_LIFETIME {
                     self.step()?;

@@ -111,6 +111,17 @@ impl What {
 }
 
 impl Dispatch {
+    /// It with its account's name, whatever the account has written there. Root is believed.
+    #[must_use]
+    pub fn of_account(mut self, uid: u32, name: &str) -> Self {
+        if let What::Event(event) = &mut self.what
+            && uid != 0
+        {
+            name.clone_into(&mut event.account);
+        }
+        self
+    }
+
     /// See [`What::id`].
     pub fn id(&self) -> &str {
         self.what.id()

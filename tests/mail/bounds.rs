@@ -139,6 +139,11 @@ fn a_server_that_refuses_one_mail_after_the_other_is_not_asked_about_all_and_no_
     assert_eq!((told, place.count("out")), (4 * MAX_REFUSED_MAILS as u64, 0));
 }
 
+/// An event as that file has it.
+pub(super) fn event_of(id: &str, event: &Event) -> Vec<u8> {
+    serde_json::to_vec(&Event { id: id.to_owned(), ..event.clone() }).unwrap()
+}
+
 #[test]
 fn a_server_that_is_not_there_is_tried_for_a_few_accounts_and_everybody_is_counted() {
     if !geteuid().is_root() {
@@ -154,7 +159,7 @@ fn a_server_that_is_not_there_is_tried_for_a_few_accounts_and_everybody_is_count
             fs::create_dir(&path).unwrap();
             own(&path);
         }
-        fs::write(home.join("new/1.json"), serde_json::to_vec(&refusal("web1", "key")).unwrap()).unwrap();
+        fs::write(home.join("new/1.json"), event_of("1", &refusal("web1", "key"))).unwrap();
         own(&home.join("new/1.json"));
     }
     // A port of nobody's: taken, and let go of.

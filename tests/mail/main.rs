@@ -421,7 +421,7 @@ fn root_speaks_for_every_account_and_leaves_its_files_to_it() {
     let place = Place::with(&server);
     let home = strange_account(&place);
     server.behave(Manner::Answer("MAIL", "451 not now"));
-    write_as_nobody(&home.join("new/1.json"), &serde_json::to_vec(&refusal("web1", "key")).unwrap());
+    write_as_nobody(&home.join("new/1.json"), &bounds::event_of("1", &refusal("web1", "key")));
     assert_eq!(run(&place.site, false).waiting, 1);
     for name in ["state.json", "lock", "out/000000000000.json"] {
         assert_eq!(fs::metadata(home.join(name)).unwrap().uid(), 65534, "{name}");
@@ -454,21 +454,22 @@ fn a_hostile_account_gets_root_to_touch_nothing_outside() {
     write_as_nobody(&new.join("7-rubbish.json"), b"\xff\x00");
     write_as_nobody(&new.join("8-two.json"), &event);
     fs::hard_link(new.join("8-two.json"), new.join("9-names.json")).unwrap();
-    write_as_nobody(&new.join("a-good.json"), &event);
+    write_as_nobody(&new.join("9-other.json"), &bounds::event_of("../../other", &refusal("secret", "key")));
+    write_as_nobody(&new.join("a-good.json"), &bounds::event_of("a-good", &refusal("secret", "key")));
     symlink(&outside, home.join("out/000000000005.json")).unwrap();
     symlink(outside.join("event.json"), home.join("tmp/state.json.1")).unwrap();
     let begun = Instant::now();
     let done = run(&place.site, true);
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!((done.counted, done.sent), (1, 1), "{done:?}");
-    assert!(done.problems.len() >= 9, "{done:?}");
+    assert!(done.problems.len() >= 10, "{done:?}");
     assert_eq!(fs::read(outside.join("event.json")).unwrap(), event);
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     // Where it stores its counts, its lock or its mails.
     for name in ["state.json", "lock"] {
         fs::remove_file(home.join(name)).unwrap();
         symlink(outside.join("made"), home.join(name)).unwrap();
-        write_as_nobody(&new.join("b-good.json"), &event);
+        write_as_nobody(&new.join("b-good.json"), &bounds::event_of("b-good", &refusal("secret", "key")));
         assert!(!run(&place.site, true).problems.is_empty());
         fs::remove_file(home.join(name)).unwrap();
         fs::hard_link(outside.join("event.json"), home.join(name)).unwrap();

@@ -175,6 +175,80 @@ fn an_account_speaks_for_its_own_clients_alone() {
     assert_eq!(server.seen().len(), 0, "nobody hears of it");
 }
 
+/// The uid of the account that owns files that are nobody's.
+pub(super) const NOBODY: u32 = 65534;
+
+/// What that account could write into its spool, to be told by that way.
+pub(super) fn forged(place: &Place, way: &str, id: &str, what: &Value) {
+    let home = place.spool().with_file_name(NOBODY.to_string());
+    for inner in ["tmp", "new", "out", "dead"] {
+        fs::create_dir_all(home.join(inner)).unwrap();
+    }
+    let dispatch = json!({"way": way, "created": now(), "what": what});
+    private(&home.join(format!("out/{id}.{way}.json")), &dispatch.to_string(), 0o600);
+    for entry in std::iter::once(home.clone()).chain(walk(&home)) {
+        std::os::unix::fs::lchown(entry, Some(NOBODY), None).unwrap();
+    }
+}
+
+pub(super) fn notice(id: &str, client: Option<&str>) -> Value {
+    json!({"notice": {"id": id, "at": now(), "client": client, "tiding": "held", "subject": format!("forged {id}"), "text": "forged"}})
+}
+
+#[test]
+fn whoever_writes_a_spool_speaks_neither_for_the_server_nor_for_whom_nobody_knows() {
+    if me().uid != 0 {
+        println!("skipped: only root tells for other accounts");
+        return;
+    }
+    let server = Server::plain();
+    let (dir, keys) = site(server.port);
+    let place = Place::new(&keys);
+    place.client("web1", "");
+    let policy = |name: &str, text: &str| fs::write(place.config().join(format!("policies/{name}.yaml")), text).unwrap();
+    policy("web2", "user: nobody\n");
+    policy("web3", "user: [");
+    for way in ["webhook", "exec"] {
+        for (id, client) in
+            [("server", None), ("others", Some("web1")), ("unknown", Some("web9")), ("own", Some("web2")), ("maybe", Some("web3"))]
+        {
+            forged(&place, way, id, &notice(id, client));
+        }
+        let mut event = refused();
+        let more = json!({"version": 1, "id": "event", "at": now(), "account": "root", "client": null});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        forged(&place, way, "event", &json!({ "event": event }));
+    }
+    let done = run(&place.site(), false);
+    assert!(done.told == 4 && done.waiting == 2 && done.problems.is_empty(), "{done:?}");
+    let ids = || server.seen().iter().map(|request| json_of(&request.body)["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(ids(), ["event", "own"]);
+    let said = json_of(&server.seen()[0].body);
+    assert_eq!(said["event"]["account"], "nobody", "whatever it has written there: {said}");
+    policy("web3", "user: root\n");
+    let done = run(&place.site(), false);
+    assert!(done.told == 0 && done.waiting == 0, "it is known now, and another's: {done:?}");
+    assert!((ids().len(), fs::read_to_string(dir.path().join("said")).unwrap().lines().count()) == (2, 2));
+}
+
+#[test]
+fn an_event_with_an_id_that_no_gate_gives_ends_no_round() {
+    let server = Server::plain();
+    let (_dir, keys) = site(server.port);
+    let place = Place::new(&keys);
+    place.client("web1", "");
+    place.add(1, "web1", &refused());
+    let new = place.spool().join("new");
+    let genuine = fs::read_to_string(new.join("1795226400000000-000001.json")).unwrap();
+    let long = "0".repeat(121);
+    for (name, inner) in [("0", "../x"), ("00", "other"), (&long, &long)] {
+        private(&new.join(format!("{name}.json")), &genuine.replace("1795226400000000-000001", inner), 0o600);
+    }
+    let done = run(&place.site(), true);
+    assert_eq!((done.counted, done.told), (2, 2), "{done:?}");
+    assert!(done.sent > 0 && done.problems.iter().filter(|problem| problem.contains("another id inside")).count() >= 2, "{done:?}");
+}
+
 fn walk(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| [vec![path.clone()], walk(&path)].concat()).collect()
@@ -240,6 +314,8 @@ fn what_is_as_good_as_a_password_is_in_nothing_that_is_printed() {
     place.client("web2", "ping: http://10.0.0.5/token\n");
     place.client("web3", "ping: [\"https://10.0.0.5/token\"]\n");
     place.client("web4", "routes: https://10.0.0.5/token\n");
+    place.client("web5", "ping: HTTPS://10.0.0.5/token\n");
+    place.client("web6", "ping: hc.example.org/token\n");
     let said = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_snapgate"));
         let output = command.arg("--config").arg(place.config()).args(words).stdin(Stdio::null()).output().unwrap();
@@ -248,9 +324,10 @@ fn what_is_as_good_as_a_password_is_in_nothing_that_is_printed() {
         text
     };
     let checked = said(&["check"]);
-    for name in ["web2", "web3", "web4"] {
-        assert!(checked.contains(&format!("{name}.yaml:2:")) && checked.contains("//10.0.0.5/…"), "{checked}");
+    for name in ["web2", "web3", "web4", "web5", "web6"] {
+        assert!(checked.contains(&format!("{name}.yaml:2:")), "{checked}");
     }
+    assert!(checked.contains("ping: …") && checked.contains("routes: https://10.0.0.5/…"), "{checked}");
     assert!(checked.contains("use https://, or write insecure:http://"), "{checked}");
     for words in [&["explain", "--client", "web1"][..], &["explain", "--client", "web2"], &["status"], &["watch"]] {
         said(words);

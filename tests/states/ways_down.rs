@@ -5,12 +5,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use snapgate::terms::limits::WAY_PAUSES;
+use snapgate::terms::limits::{MAX_SMALL_DISPATCHES, WAY_PAUSES};
 use support::http::{Manner, Server};
 
 use super::routed::{pushed, refused};
-use super::ways::{ping, private, site, waiting};
-use super::{Place, now};
+use super::ways::{forged, notice, ping, private, site, waiting};
+use super::{Place, me, now};
 
 fn pause(times: usize) -> TimeDelta {
     TimeDelta::from_std(WAY_PAUSES[times]).unwrap() + TimeDelta::seconds(1)
@@ -84,12 +84,72 @@ fn what_is_refused_holds_up_nothing_else_and_is_laid_aside_after_days() {
     let begun = now();
     let (done, _) = place.pass(begun, u64::MAX);
     assert_eq!((done.told, done.waiting), (3, 1), "{done:?}");
-    let (done, _) = place.pass(begun + TimeDelta::days(6), u64::MAX);
+    // Since its file was written, which is not in this second's first moment.
+    let (done, _) = place.pass(begun + TimeDelta::days(6) + TimeDelta::minutes(10), u64::MAX);
     assert_eq!((done.waiting, waiting(&place)), (0, 0), "{done:?}");
     let dead = place.spool().join("dead");
     let why = fs::read_to_string(dead.join("1795226400000000-000001.webhook.why")).unwrap();
     assert!(why.contains("not told for 6 days") && why.contains("answered 400") && !why.contains("token"), "{why}");
     assert!(dead.join("1795226400000000-000001.webhook.json").exists());
+}
+
+#[test]
+fn what_one_account_tells_in_vain_holds_up_none_of_the_others() {
+    if me().uid != 0 {
+        println!("skipped: only root tells for other accounts");
+        return;
+    }
+    for answer in ["503 Busy", "400 Bad Request"] {
+        let hook = Server::plain();
+        let (dir, keys) = site(hook.port);
+        let said = dir.path().join("said");
+        let program = format!("#!/bin/sh\nif grep -q forged; then exit 9; fi\necho told >> {}\n", said.display());
+        private(&dir.path().join("told"), &program, 0o700);
+        hook.behave(Manner::RefuseWith("forged", answer.to_owned()));
+        let place = Place::new(&keys);
+        place.client("web1", "expect: off\n");
+        fs::write(place.config().join("policies/web2.yaml"), "user: nobody\nexpect: off\n").unwrap();
+        // As few as can be: so it comes first.
+        for number in 0..4 {
+            forged(&place, "webhook", &format!("f{number}"), &notice(&format!("f{number}"), Some("web2")));
+        }
+        forged(&place, "exec", "f0", &notice("f0", Some("web2")));
+        let begun = now();
+        for number in 1..=3 {
+            place.add(number, "web1", &pushed("none", "published"));
+        }
+        let (done, _) = place.pass(begun, u64::MAX);
+        assert_eq!((done.told, done.waiting), (6, 5), "{answer}: {done:?}");
+        assert_eq!(fs::read_to_string(&said).unwrap().lines().count(), 3);
+        let before = hook.seen().len();
+        place.add(4, "web1", &pushed("none", "published"));
+        place.add(5, "web1", &pushed("none", "published"));
+        place.add(6, "web1", &pushed("none", "published"));
+        let (done, _) = place.pass(begun + pause(0), u64::MAX);
+        assert_eq!((done.told, done.waiting), (6, 5), "{answer}: {done:?}");
+        let seen = hook.seen().split_off(before);
+        assert!(seen.len() > 3 && seen[..3].iter().all(|request| !request.body.contains("forged")), "who failed comes last");
+    }
+}
+
+#[test]
+fn refusals_by_the_hundred_leave_room_for_a_snapshot_that_may_be_damage() {
+    let hook = Server::plain();
+    let (_dir, keys) = site(hook.port);
+    let place = Place::new(keys.split("exec: ").next().unwrap());
+    place.client("web1", "expect: off\n");
+    hook.behave(Manner::Answer("503 Busy".to_owned()));
+    let many = u32::try_from(MAX_SMALL_DISPATCHES).unwrap() + 20;
+    for number in 1..=many {
+        place.add(number, "web1", &refused());
+    }
+    let (done, _) = place.pass(now(), u64::MAX);
+    assert!(waiting(&place) == MAX_SMALL_DISPATCHES && done.problems.concat().contains("too much that waits"), "{done:?}");
+    let mut held = pushed("alert", "published");
+    held["held"] = serde_json::json!({"why": ["half of it is gone"]});
+    place.add(many + 1, "web1", &held);
+    let (done, _) = place.pass(now(), u64::MAX);
+    assert_eq!(waiting(&place), MAX_SMALL_DISPATCHES + 1, "{done:?}");
 }
 
 #[test]

@@ -394,6 +394,21 @@ removes dump
 [ -z "$(ls "$spool/0/former" | grep dump)" ]
 [ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
 
+say "an account that makes its spool odd goes all the same"
+adds odd --key "$second"
+number=$(id -u odd)
+as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes odd@backup.example.org id" >/dev/null 2>&1 || true
+for event in "$spool/$number"/new/*.json; do
+    sed 's/"id":"[^"]*"/"id":"..\/x"/' "$event" >"$spool/$number/new/0.json"
+    chown odd: "$spool/$number/new/0.json"
+done
+exec 9>"$spool/$number/lock"
+flock 9
+expect 0 "note: the spool of account $number is not locked" snapgate remove-client odd --destroy-data odd
+flock -u 9
+exec 9>&-
+[ ! -e "$spool/$number" ]
+
 say "what stands in the way is neither waited for nor believed"
 adds way --key "$second"
 as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes -l way' ~/file backup.example.org:"

@@ -36,6 +36,11 @@ pub fn named(name: &str) -> Option<Account> {
     account(Wanted::Name(name))
 }
 
+/// The unix account with this number; `None` where nobody knows it.
+pub fn numbered(uid: u32) -> Option<Account> {
+    account(Wanted::Number(uid))
+}
+
 /// Where the account with this name lives, and its shell.
 pub fn login(name: &str) -> Option<Login> {
     let wanted = Wanted::Name(name);

@@ -39,7 +39,7 @@ pub(super) fn waiting(site: &Site) -> Vec<Finding> {
     }
     let now = clock::now();
     for (spool, pile) in piles {
-        let oldest = pile.mails.first().and_then(|mail| spool.mail(*mail).ok().flatten()).map(|mail| spool.waits_since(&mail));
+        let oldest = pile.mails.first().and_then(|mail| spool.mail(*mail).ok().flatten()).map(|mail| spool.waits_since(&mail, now));
         found.extend(post::findings(&origin(), &site.spool, &pile, oldest, now));
     }
     found

@@ -5,6 +5,7 @@
 //! The policy goes last, so that a run that was killed can be run again and still knows what is the
 //! client's. Whoever gets the account's number next must find nothing of this client's.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ struct Plan<'a> {
     goes: bool,
     destroy: bool,
     shown: String,
+    /// What could not be done, and is no reason to stop.
+    notes: RefCell<Vec<String>>,
 }
 
 /// What a client reads that is on its way out.
@@ -66,8 +69,16 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     let others = others(directory, &site, &policy)?;
     let goes = entry.as_ref().is_some_and(|entry| entry.uid != 0 && entry.comment == comment(client))
         && !others.iter().any(|other| other.user == policy.user);
-    let plan =
-        Plan { directory, site: &site, policy: &policy, entry, goes, destroy: destroy.is_some(), shown: printable_path(&policy.path) };
+    let plan = Plan {
+        directory,
+        site: &site,
+        policy: &policy,
+        entry,
+        goes,
+        destroy: destroy.is_some(),
+        shown: printable_path(&policy.path),
+        notes: RefCell::default(),
+    };
     plan.vetted(&others)?;
     let mut text = format!("{client}:\n");
     let (did, would) = if *dry_run { ("would remove", "would stay") } else { ("removed", "stays") };
@@ -94,6 +105,9 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     }
     if !plan.destroy {
         let _ = writeln!(text, "  {} {would}, with all snapshots{}", plan.shown, if plan.goes { ", for root alone" } else { "" });
+    }
+    for what in plan.notes.take() {
+        let _ = writeln!(text, "  note: {}", what.replace('\n', "\n  "));
     }
     if !*dry_run && let Err(what) = watch::forget(&site, client) {
         let _ = writeln!(text, "  note: what lasted of it is still remembered: {}", what.replace('\n', "\n  "));
@@ -224,7 +238,8 @@ impl Plan<'_> {
 
     fn spool(&self, uid: u32) -> Result<(), Printed> {
         let Self { site, policy, .. } = self;
-        watch::adopt(site, uid).map_err(|what| (what, exit::BUSY))?;
+        let notes = watch::adopt(site, uid).map_err(|what| (what, exit::BUSY))?;
+        self.notes.borrow_mut().extend(notes);
         spool::lay_aside(&site.spool, uid, &policy.client).map(drop).map_err(|error| (error.to_string(), exit::INTERNAL))
     }
 
@@ -234,8 +249,9 @@ impl Plan<'_> {
         let Self { site, policy, entry, destroy, .. } = self;
         let laid_aside = || spool::laid_aside(&site.spool).into_iter().filter(|(_, client, _)| *client == policy.client);
         if let Some(entry) = entry.as_ref().filter(|_| !self.goes) {
+            // What stands there is the account's to make, and keeps no client.
             let forgotten = spool::forget_client(&site.spool, entry.uid, &policy.client);
-            forgotten.map_err(|error| (error.to_string(), exit::INTERNAL))?;
+            self.notes.borrow_mut().extend(forgotten.err().map(|error| error.to_string()));
         } else {
             let uids: BTreeSet<u32> = laid_aside().map(|(uid, ..)| uid).collect();
             for uid in uids {

@@ -56,12 +56,12 @@ fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Option<Way>, Queue
     for account in spool::accounts(&site.spool).ok()?.into_iter().flatten() {
         let waiting = account.waiting().unwrap_or_default();
         let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
-        more(None, waiting.len(), first.map(|mail| account.waits_since(&mail)));
+        more(None, waiting.len(), first.map(|mail| account.waits_since(&mail, now)));
         let waiting = account.dispatches().unwrap_or_default();
         for way in Way::ALL {
             let mut of_it = waiting.iter().filter(|one| one.way == way).peekable();
             let first = of_it.peek().and_then(|one| account.dispatch(one).ok().flatten());
-            more(Some(way), of_it.count(), first.map(|dispatch| account.dispatch_waits_since(&dispatch)));
+            more(Some(way), of_it.count(), first.map(|dispatch| account.dispatch_waits_since(&dispatch, now)));
         }
     }
     Some(queues)

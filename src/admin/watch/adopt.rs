@@ -12,60 +12,72 @@ use crate::decide::policy::Site;
 use crate::decide::speak::states::Memory;
 use crate::terms::ClientName;
 
-/// Takes over what waits in this account's spool. Nothing is removed there.
+/// Takes over what waits in this account's spool. Nothing is removed there. Comes back with what
+/// could not be taken over: whatever the account has made of its spool, it goes.
 ///
 /// # Errors
-/// When another process is at it for long, or root's spool cannot be written, in words for the
+/// When another process is at root's spool for long, or that cannot be written, in words for the
 /// administrator.
-pub(crate) fn adopt(site: &Site, uid: u32) -> Result<(), String> {
+pub(crate) fn adopt(site: &Site, uid: u32) -> Result<Vec<String>, String> {
     let ways = Ways::new(site);
     if site.mail.transport == Transport::Off && !ways.are_wanted() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let failed = |error: SpoolError| error.to_string();
     let account = match spool::account(&site.spool, uid) {
-        Ok(account) => account,
+        Ok(Some(account)) => account,
+        Ok(None) => return Ok(Vec::new()),
         // What no gate has made says nothing that is worth a mail.
-        Err(SpoolError::Untrusted { .. }) => None,
-        Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(failed(error)),
+        Err(SpoolError::Untrusted { .. }) => return Ok(Vec::new()),
+        Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Ok(vec![failed(error)]),
     };
-    let Some(account) = account else { return Ok(()) };
-    let busy = || "another `snapgate watch` is at work\nrun it again when that has ended".to_owned();
-    let Some(_theirs) = acquire(&account, true).map_err(failed)? else { return Err(busy()) };
-    Spool::open(&site.spool, 0).map_err(failed)?;
-    let own = spool::own(&site.spool).map_err(failed)?;
-    let Some(_ours) = acquire(&own, true).map_err(failed)? else { return Err(busy()) };
     let means = Means { now: &clock::now, go_on: &|| true };
     let mut pass = Pass { site, means: &means, report: WatchReport::default(), unreachable: 0, ways: &ways };
+    // The account can hold the lock for ever, or make it something else. Without it a mail may be
+    // sent twice.
+    let theirs = acquire(&account, true).unwrap_or_else(|error| {
+        pass.problem(&failed(error));
+        None
+    });
+    if theirs.is_none() {
+        pass.problem(&format!("the spool of account {uid} is not locked: what waits there may be told twice"));
+    }
+    Spool::open(&site.spool, 0).map_err(failed)?;
+    let own = spool::own(&site.spool).map_err(failed)?;
+    let busy = || "another `snapgate watch` is at work\nrun it again when that has ended".to_owned();
+    let Some(_ours) = acquire(&own, true).map_err(failed)? else { return Err(busy()) };
     pass.adopt(&account, &own).map_err(|ended| match ended {
         Ended::Spool(error) => failed(error),
         Ended::Stopped => busy(),
     })?;
+    let notes = std::mem::take(&mut pass.report.problems);
     // Other ways than mail are tried once, from where it lies: in root's spool the account could have
     // put words into the mouth of any client.
     let _ = ways.tell(&means, true, &mut pass.report);
-    Ok(())
+    Ok(notes)
 }
 
 impl Pass<'_> {
     fn adopt(&mut self, account: &AccountSpool, own: &AccountSpool) -> Result<(), Ended> {
         let now = (self.means.now)();
-        self.ways.look(account)?;
+        let looked = self.ways.look(account);
+        self.noted(looked);
         let counted: Option<State> = account.state().ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // A mail with a number that was not given out never happened.
         let happened = |seq: &u64| counted.as_ref().is_none_or(|counted| *seq < counted.next);
-        let waiting = account.waiting()?.into_iter().filter(happened);
+        let waiting = self.noted(account.waiting()).into_iter().filter(happened);
         let mut mails: Vec<ComposedMail> = waiting.filter_map(|seq| account.mail(seq).ok().flatten()).take(MAX_WAITING).collect();
         let mut theirs = counted.unwrap_or_default();
-        let news: Vec<String> = account.news()?.into_iter().filter(|id| !theirs.has_absorbed(id)).collect();
+        let news: Vec<String> = self.noted(account.news()).into_iter().filter(|id| !theirs.has_absorbed(id)).collect();
         let mut batches = news.chunks(MAX_BATCH).peekable();
         loop {
             let batch = batches.next().unwrap_or_default();
             let is_last = batches.peek().is_none() || mails.len() >= MAX_WAITING;
             let read: Vec<_> = batch.iter().filter_map(|id| Some((id.clone(), account.event(id).ok().flatten()?))).collect();
             for (_, event) in &read {
-                self.ways.event(account, event, now)?;
+                let added = self.ways.event(account, event, now);
+                self.noted(added);
             }
             let (next, drafts) = alerts::step(theirs, read, now, if is_last { Alerts::Flush } else { Alerts::Hold });
             theirs = next;
@@ -87,6 +99,15 @@ impl Pass<'_> {
         }
         self.save(own, &state)
     }
+
+    /// What was found in the spool of an account that goes; nothing where that cannot be used, which is
+    /// a note and no reason to stay.
+    fn noted<T: Default>(&mut self, found: Result<T, SpoolError>) -> T {
+        found.unwrap_or_else(|error| {
+            self.problem(&error.to_string());
+            T::default()
+        })
+    }
 }
 
 /// Forgets what is remembered of a client that is gone, so that one with its name begins anew, and
@@ -106,4 +127,71 @@ pub(crate) fn forget(site: &Site, client: &ClientName) -> Result<(), String> {
     memory.next = None;
     let json = serde_json::to_vec(&memory).map_err(|error| error.to_string())?;
     own.save_states(&json).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::lchown;
+    use std::path::Path;
+
+    use super::*;
+    use crate::decide::policy::read_site;
+    use crate::decide::speak::message::samples;
+    use crate::terms::Event;
+
+    /// An account without a client here.
+    const UID: u32 = 65534;
+
+    #[test]
+    fn nothing_that_an_account_makes_of_its_spool_keeps_it_from_going() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root adopts");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "store: /srv\nspool: {}\nmail: {{ from: s@x.org, to: [root@x.org], transport: \"sendmail:/bin/false\" }}\nexec: /bin/true\n",
+            dir.path().display()
+        );
+        let site = read_site(Path::new("/none/snapgate.yaml"), text.as_bytes()).unwrap();
+        let home = dir.path().join(UID.to_string());
+        let forged: [(&str, &dyn Fn()); 4] = [
+            ("", &|| {}),
+            ("lock", &|| fs::create_dir(home.join("lock")).unwrap()),
+            ("lock", &|| std::os::unix::fs::symlink("/etc/passwd", home.join("lock")).unwrap()),
+            ("exec.json", &|| fs::create_dir(home.join(format!("out/{}.exec.json", samples::refusal().id))).unwrap()),
+        ];
+        for (what, forge) in forged {
+            Spool::open(dir.path(), 0).unwrap().add(&samples::refusal()).unwrap();
+            let spool = dir.path().join("0/new");
+            for inner in ["", "tmp", "new", "out", "dead"] {
+                fs::create_dir_all(home.join(inner)).unwrap();
+            }
+            let place = |name: &str, event: &Event| fs::write(home.join("new").join(name), serde_json::to_vec(event).unwrap()).unwrap();
+            fs::rename(spool.join(format!("{}.json", samples::refusal().id)), home.join(format!("new/{}.json", samples::refusal().id)))
+                .unwrap();
+            place("1.json", &Event { id: "../x".to_owned(), ..samples::refusal() });
+            let long = "a".repeat(120);
+            place(&format!("{long}.json"), &Event { id: long, ..samples::refusal() });
+            forge();
+            for place in walk(&home) {
+                lchown(place, Some(UID), None).unwrap();
+            }
+            let notes = adopt(&site, UID).unwrap();
+            assert!(notes.concat().contains(what) && notes.is_empty() == what.is_empty(), "{what}: {notes:?}");
+            let told = spool::own(dir.path()).unwrap();
+            let waiting = told.waiting().unwrap();
+            let mails: String = waiting.iter().map(|seq| told.mail(*seq).unwrap().unwrap().body).collect();
+            assert!(mails.contains("refused"), "{what}: {mails}");
+            waiting.iter().for_each(|seq| told.take_away(*seq).unwrap());
+            fs::remove_dir_all(&home).unwrap();
+        }
+    }
+
+    fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let inner = entries.flat_map(|path| if path.is_symlink() { vec![path] } else { walk(&path) });
+        std::iter::once(dir.to_owned()).chain(inner).collect()
+    }
 }

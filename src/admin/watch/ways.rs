@@ -13,13 +13,14 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 use super::report::WatchReport;
+use super::tried::{Place, Tried};
 use super::{Means, Stopped};
 use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError, Waiting};
 use crate::act::ways::{self, NotTaken, Office};
 use crate::act::{config, inspect, names};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::ways::{self as words, Troubles};
-use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES, MAX_REFUSED_MAILS, MAX_UNREACHABLE, WAYS_TIME};
+use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES, WAYS_TIME};
 use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Signal, Url, Way, What};
 
 /// The ways of a site.
@@ -38,32 +39,6 @@ pub(super) struct Ways<'a> {
 /// Nobody knows what a policy says.
 #[derive(Clone, Copy)]
 struct Unreadable;
-
-/// Where something goes.
-enum Place {
-    Web(Url),
-    Program,
-}
-
-/// What a pass knows of the ways that it has tried.
-#[derive(Default)]
-struct Tried {
-    troubles: Troubles,
-    /// Whether all are tried, whatever is remembered.
-    flush: bool,
-    /// Whether they have changed.
-    changed: bool,
-    /// Ways that take nothing more in this pass.
-    down: BTreeSet<String>,
-    /// How often each has refused what it was told.
-    refused: BTreeMap<String, usize>,
-    /// Ways for which something waits.
-    wanted: BTreeSet<String>,
-    /// Whether not all was looked at, so that not every way was seen.
-    cut: bool,
-    /// Servers of pings that could not be reached, and how often.
-    unreachable: BTreeMap<String, usize>,
-}
 
 /// The addresses of a host, for requests.
 pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net::IpAddr> {
@@ -122,11 +97,16 @@ impl<'a> Ways<'a> {
         for dispatch in dispatches {
             let mut waiting = self.waiting.borrow_mut();
             let waiting = waiting.entry(dispatch.way).or_default();
-            if *waiting >= MAX_DISPATCHES {
+            if *waiting >= words::room(&dispatch.what) {
                 fits = false;
                 continue;
             }
-            spool.dispatch_later(dispatch)?;
+            match spool.dispatch_later(dispatch) {
+                Ok(()) => {}
+                // No gate gives such an id. Mails and the ledger have it all the same.
+                Err(SpoolError::Name(_)) => continue,
+                Err(error) => return Err(error),
+            }
             *waiting += 1;
             self.may_wait(spool);
         }
@@ -155,38 +135,43 @@ impl<'a> Ways<'a> {
             return Ok(());
         }
         let Ok(accounts) = spool::accounts(&self.site.spool) else { return Ok(()) };
-        let mut tried = None;
-        let begun = Instant::now();
-        let is_root_s = inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool);
-        let accounts = accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid()));
-        let mut accounts: Vec<_> = accounts.map(|account| (account.dispatches().map_or(0, |all| all.len()), account)).collect();
-        // A flood of one is behind all others.
-        accounts.sort_by_key(|(count, _)| *count);
-        for (_, account) in accounts {
-            if is_root_s {
-                // Its pass may have come while this one still wrote.
-                account.wake();
-                continue;
+        let accounts: Vec<_> = accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid())).collect();
+        if inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool) {
+            // Its pass may have come while this one still wrote.
+            accounts.iter().for_each(AccountSpool::wake);
+            return Ok(());
+        }
+        let count = |account: &AccountSpool| account.dispatches().map_or(usize::MAX, |all| all.len());
+        let mut accounts: Vec<_> = accounts.into_iter().map(|account| (count(&account), account)).collect();
+        if accounts.iter().all(|(count, _)| *count == 0) {
+            return Ok(());
+        }
+        let mut tried = match self.remembered(flush) {
+            Ok(tried) => tried,
+            Err(error) => {
+                report.problem(&error.to_string());
+                return Ok(());
             }
-            let ended = self.account(&account, &mut tried, (begun, flush), means, report);
-            match ended {
+        };
+        // What was told in vain, and a flood of one, are behind all others.
+        accounts.sort_by_key(|(count, account)| (tried.has_failed(account.uid()), *count));
+        let begun = Instant::now();
+        for (_, account) in accounts {
+            match self.account(&account, &mut tried, begun, means, report) {
                 Ok(()) => {}
                 Err(None) => return Err(Stopped),
                 Err(Some(error)) => report.problem(&error.to_string()),
             }
         }
-        if let Some(tried) = tried {
-            self.remember(tried, means, report)?;
-        }
-        Ok(())
+        self.remember(tried, means, report)
     }
 
     /// The same of one account. `None` for an error: stopped.
     fn account(
         &self,
         spool: &AccountSpool,
-        tried: &mut Option<Tried>,
-        (begun, flush): (Instant, bool),
+        tried: &mut Tried,
+        begun: Instant,
         means: &Means<'_>,
         report: &mut WatchReport,
     ) -> Result<(), Option<SpoolError>> {
@@ -196,14 +181,12 @@ impl<'a> Ways<'a> {
         }
         let Some(_lock) = spool.lock_ways()? else {
             report.waiting += waiting.len() as u64;
+            tried.cut = true;
             return Ok(());
         };
         // Another one may have told some of it just now.
         let waiting = spool.dispatches()?;
-        if tried.is_none() {
-            *tried = Some(self.remembered(flush)?);
-        }
-        let Some(tried) = tried.as_mut() else { return Ok(()) };
+        let account = names::numbered(spool.uid()).map_or_else(|| spool.uid().to_string(), |account| account.name);
         let mut left = DISPATCHES_IN_PASS;
         for (seen, one) in waiting.iter().enumerate() {
             if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || begun.elapsed() >= WAYS_TIME {
@@ -212,7 +195,7 @@ impl<'a> Ways<'a> {
                 break;
             }
             let dispatch = match spool.dispatch(one) {
-                Ok(Some(dispatch)) => dispatch,
+                Ok(Some(dispatch)) => dispatch.of_account(spool.uid(), &account),
                 Ok(None) => continue,
                 Err(error) => {
                     report.problem(&format!("what waits to be told is left where it is: {error}"));
@@ -232,8 +215,7 @@ impl<'a> Ways<'a> {
                 continue;
             };
             let name = words::name(one.way, dispatch.client());
-            tried.wanted.insert(name.clone());
-            if !tried.may(&name, &place, (means.now)()) {
+            if !tried.may(spool.uid(), &name, &place, (means.now)()) {
                 report.waiting += 1;
                 continue;
             }
@@ -257,14 +239,13 @@ impl<'a> Ways<'a> {
         step(means)?;
         let Err(error) = self.try_one(dispatch, place, now) else {
             report.told += 1;
-            tried.changed |= !tried.troubles.is_well(name);
-            tried.troubles.works(name);
+            tried.works(spool.uid(), name);
             step(means)?;
             return Ok(spool.dispatched(one)?);
         };
         report.problem(&format!("{} of account {} waits: {error}", described(dispatch), spool.uid()));
-        tried.failed(name, place, &error, now);
-        let age = (now - spool.dispatch_waits_since(dispatch)).to_std().unwrap_or_default();
+        tried.failed(spool.uid(), name, place, &error, now);
+        let age = (now - spool.dispatch_waits_since(dispatch, now)).to_std().unwrap_or_default();
         if age <= DISPATCH_LIFETIME {
             report.waiting += 1;
             return Ok(());
@@ -276,10 +257,16 @@ impl<'a> Ways<'a> {
     /// Where it goes, by the site and its client's policy; `None`: nowhere.
     fn place(&self, dispatch: &Dispatch, uid: u32) -> Result<Option<Place>, Unreadable> {
         let client = dispatch.client();
-        // Whoever can write in a spool must not speak for the clients of others.
-        let is_theirs = |policy: &Policy| uid == 0 || names::named(&policy.user).is_some_and(|account| account.uid == uid);
-        if client.is_some_and(|client| self.of(client, is_theirs).is_ok_and(|theirs| theirs == Some(false))) {
-            return Ok(None);
+        if uid != 0 {
+            // Whoever can write in a spool must speak neither for the clients of others nor for the
+            // server. Where nobody knows whose a client is, it waits.
+            let is_theirs = |policy: &Policy| names::named(&policy.user).is_some_and(|account| account.uid == uid);
+            let theirs = client.map_or(Ok(None), |client| self.of(client, is_theirs))?;
+            // A gate may have refused whom no policy knows; but only root looks at the server.
+            let is_free = matches!(dispatch.what, What::Event(_)) || inspect::running_uid() != 0;
+            if !theirs.unwrap_or(is_free) {
+                return Ok(None);
+            }
         }
         Ok(match (dispatch.way, client, &dispatch.what) {
             (Way::Webhook, ..) => self.site.webhook.clone().map(Place::Web),
@@ -334,16 +321,11 @@ impl<'a> Ways<'a> {
         // What cannot be read is written anew.
         let bytes = spool::own(&self.site.spool)?.troubles().ok().flatten();
         let troubles: Troubles = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Ok(Tried { troubles, flush, ..Tried::default() })
+        Ok(Tried::new(troubles, flush))
     }
 
     fn remember(&self, mut tried: Tried, means: &Means<'_>, report: &mut WatchReport) -> Result<(), Stopped> {
-        if !tried.cut {
-            let before = tried.troubles.clone();
-            tried.troubles.retain(|way| tried.wanted.contains(way));
-            tried.changed |= before != tried.troubles;
-        }
-        if !tried.changed {
+        if !tried.settle() {
             return Ok(());
         }
         if !(means.go_on)() {
@@ -355,38 +337,6 @@ impl<'a> Ways<'a> {
             report.problem(&error.to_string());
         }
         Ok(())
-    }
-}
-
-impl Tried {
-    /// Whether a way is worth a try now.
-    fn may(&self, name: &str, place: &Place, now: DateTime<Utc>) -> bool {
-        let is_reached = |url: &Url| self.unreachable.get(&url.to_string()).is_none_or(|times| *times < MAX_UNREACHABLE);
-        let is_reached = match place {
-            Place::Web(url) => is_reached(url),
-            Place::Program => true,
-        };
-        is_reached && !self.down.contains(name) && (self.flush || self.refused.contains_key(name) || self.troubles.is_due(name, now))
-    }
-
-    fn failed(&mut self, name: &str, place: &Place, error: &NotTaken, now: DateTime<Utc>) {
-        let refused = self.refused.entry(name.to_owned()).or_default();
-        match error {
-            // It may take another one.
-            NotTaken::Refused(_) => *refused += 1,
-            NotTaken::Later(_) | NotTaken::Unreachable(_) => *refused = MAX_REFUSED_MAILS,
-        }
-        if *refused >= MAX_REFUSED_MAILS {
-            self.down.insert(name.to_owned());
-        }
-        if let (NotTaken::Unreachable(_), Place::Web(url)) = (error, place) {
-            *self.unreachable.entry(url.to_string()).or_default() += 1;
-        }
-        // Of several in a row in one pass the first one counts.
-        if *refused == 1 || matches!(error, NotTaken::Later(_) | NotTaken::Unreachable(_)) {
-            self.troubles.failed(name, &error.to_string(), now);
-            self.changed = true;
-        }
     }
 }
 

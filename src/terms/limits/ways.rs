@@ -35,6 +35,14 @@ pub const LEAST_SECRET: usize = 16;
 /// What waits for one way in the spool of an account. More is not kept for it: the ledger has it.
 pub const MAX_DISPATCHES: usize = 500;
 
+/// As many of them may be refusals and what else happens often: whoever makes a thousand of those
+/// hides nothing that matters.
+pub const MAX_SMALL_DISPATCHES: usize = MAX_DISPATCHES / 2;
+
+/// As many may be those and pushes that ended as most do, so that a snapshot that may be damage has
+/// room.
+pub const MAX_COMMON_DISPATCHES: usize = MAX_DISPATCHES / 4 * 3;
+
 /// Bytes of one of them: an event within what a mail tells, or a notice, as JSON.
 pub const MAX_DISPATCH: u64 = 2 * 1024 * 1024;
 

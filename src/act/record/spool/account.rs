@@ -137,10 +137,15 @@ impl AccountSpool {
     }
 
     /// One event; `None` if it is gone.
+    ///
+    /// # Errors
+    /// When it is none of a gate's: that has one id, by its name and inside.
     pub fn event(&self, id: &str) -> Result<Option<Event>, SpoolError> {
         let name = event_name(id)?;
         let Some(bytes) = self.new.read(&name, MAX_EVENT)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| SpoolError::Record(format!("event `{id}`: {error}")))
+        let failed = |what: String| SpoolError::Record(format!("event `{id}`: {what}"));
+        let event = serde_json::from_slice::<Event>(&bytes).map_err(|error| failed(error.to_string()))?;
+        if event.id == id { Ok(Some(event)) } else { Err(failed("it has another id inside".to_owned())) }
     }
 
     /// Deletes events for good: durable when this returns.
@@ -212,8 +217,8 @@ impl AccountSpool {
 
     /// Since when a mail waits: not for longer than its file is there, whatever the account has written
     /// into it. The time of a file's last change can be set by nobody.
-    pub fn waits_since(&self, mail: &ComposedMail) -> DateTime<Utc> {
-        self.out.changed_at(&mail_name(mail.seq)).map_or(mail.created, |changed| mail.created.max(changed))
+    pub fn waits_since(&self, mail: &ComposedMail, now: DateTime<Utc>) -> DateTime<Utc> {
+        since(&self.out, &mail_name(mail.seq), mail.created, now)
     }
 
     /// Puts a mail among those that wait.
@@ -257,6 +262,16 @@ impl AccountSpool {
                 let _ = self.tmp.remove(&name);
             }
         }
+    }
+}
+
+/// Since when a file waits that says of itself that it was `created` then.
+pub(super) fn since(dir: &Inside, name: &str, created: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    match dir.changed_at(name) {
+        // A time to come is none: it would wait for ever, and for no time at all.
+        Some(changed) if created > now => changed.min(now),
+        Some(changed) => created.max(changed).min(now),
+        None => created.min(now),
     }
 }
 

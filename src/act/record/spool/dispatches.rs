@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::account::{AccountSpool, Lock};
+use super::account::{AccountSpool, Lock, since};
 use super::{SpoolError, inside};
 use crate::terms::limits::{MAX_DISPATCH, MAX_SPOOL_NAMES, MAX_TROUBLES};
 use crate::terms::text::printable;
@@ -57,8 +57,8 @@ impl AccountSpool {
     }
 
     /// Since when it waits, as [`AccountSpool::waits_since`] has it of a mail.
-    pub fn dispatch_waits_since(&self, dispatch: &Dispatch) -> DateTime<Utc> {
-        self.out.changed_at(&Waiting::of(dispatch).name()).map_or(dispatch.created, |changed| dispatch.created.max(changed))
+    pub fn dispatch_waits_since(&self, dispatch: &Dispatch, now: DateTime<Utc>) -> DateTime<Utc> {
+        since(&self.out, &Waiting::of(dispatch).name(), dispatch.created, now)
     }
 
     /// Puts something among those that wait.

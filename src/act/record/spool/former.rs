@@ -55,17 +55,22 @@ pub fn lay_aside(dir: &Path, uid: u32, client: &ClientName) -> Result<bool, Spoo
     }
 }
 
+/// The account and the client of a name there. A client's may have more letters than other names in
+/// the spool.
+fn parts(name: &str) -> Option<(u32, ClientName)> {
+    let (uid, rest) = name.split_once('-')?;
+    let (client, number) = rest.rsplit_once('.')?;
+    number.parse::<u64>().ok()?;
+    Some((uid.parse().ok()?, client.parse().ok()?))
+}
+
 /// What was laid aside: the number of its account, its client, and where it is.
 pub fn laid_aside(dir: &Path) -> Vec<(u32, ClientName, PathBuf)> {
     let found = || {
         let own = Inside::pass_through(dir)?.enter("0", Uid::from_raw(0))?;
         let former = own.enter_own(FORMER)?;
-        let (names, _) = former.names(MAX_SPOOL_NAMES)?;
-        let read = |name: String| {
-            let (uid, rest) = name.split_once('-')?;
-            let (client, _) = rest.rsplit_once('.')?;
-            Some((uid.parse().ok()?, client.parse().ok()?, former.path.join(&name)))
-        };
+        let (names, _) = former.names_like(MAX_SPOOL_NAMES, |name| parts(name).is_some())?;
+        let read = |name: String| parts(&name).map(|(uid, client)| (uid, client, former.path.join(&name)));
         Ok::<_, SpoolError>(names.into_iter().filter_map(read).collect())
     };
     found().unwrap_or_default()

@@ -84,6 +84,11 @@ impl Inside {
 
     /// Up to `most` plain names in it, sorted, and whether there were more or others.
     pub(super) fn names(&self, most: usize) -> Result<(Vec<String>, bool), SpoolError> {
+        self.names_like(most, is_plain)
+    }
+
+    /// The same of names of another form.
+    pub(super) fn names_like(&self, most: usize, is_one: fn(&str) -> bool) -> Result<(Vec<String>, bool), SpoolError> {
         let fail = |error| SpoolError::io("list", &self.path, error);
         // A second descriptor, because a directory stream keeps its place in the one it is given.
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -99,7 +104,7 @@ impl Inside {
             }
             match entry.file_name().to_str() {
                 Ok("." | "..") => {}
-                Ok(name) if is_plain(name) => names.push(name.to_owned()),
+                Ok(name) if is_one(name) => names.push(name.to_owned()),
                 _ => strange = true,
             }
         }

@@ -123,3 +123,58 @@ fn of_a_directory_without_end_so_many_names_are_looked_at_and_no_more() {
         assert_eq!((uids.len(), is_all), (MAX_ACCOUNTS, false));
     }
 }
+
+#[test]
+fn an_event_that_says_it_is_another_is_no_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = samples::refusal();
+    spool(dir.path()).unwrap().add(&record).unwrap();
+    let new = own(dir.path()).join("new");
+    for inner in ["../x", "other", &"a".repeat(200)] {
+        std::fs::write(new.join("1.json"), serde_json::to_string(&Event { id: inner.to_owned(), ..record.clone() }).unwrap()).unwrap();
+        let read = accounts(dir.path()).unwrap().remove(0).unwrap().event("1");
+        assert!(matches!(&read, Err(SpoolError::Record(why)) if why.contains("another id")), "{inner}: {read:?}");
+    }
+    assert!(accounts(dir.path()).unwrap().remove(0).unwrap().event(&record.id).unwrap().is_some());
+}
+
+#[cfg(feature = "admin")]
+#[test]
+fn what_says_it_was_made_in_times_to_come_waits_since_it_was_written() {
+    use crate::terms::{Dispatch, Way, What};
+    let dir = tempfile::tempdir().unwrap();
+    spool(dir.path()).unwrap();
+    let spool = accounts(dir.path()).unwrap().remove(0).unwrap();
+    let written = clock::kernel();
+    let later = written + chrono::TimeDelta::days(6);
+    for created in [written + chrono::TimeDelta::days(40_000), DateTime::<Utc>::MAX_UTC, written - chrono::TimeDelta::days(9)] {
+        let dispatch = Dispatch { way: Way::Webhook, created, what: What::Event(Box::new(samples::refusal())) };
+        spool.dispatch_later(&dispatch).unwrap();
+        let waited = later - spool.dispatch_waits_since(&dispatch, later);
+        assert!((5..=6).contains(&waited.num_days()), "{created}: {waited}");
+    }
+}
+
+#[test]
+fn what_was_laid_aside_is_found_by_every_name_that_a_client_may_have() {
+    if !geteuid().is_root() {
+        println!("skipped: only root lays aside");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let uid = 65534;
+    let mut expected = Vec::new();
+    for name in ["jane@x.org", "DOM+jane", "web1.1"] {
+        let client: ClientName = name.parse().unwrap();
+        let home = dir.path().join(uid.to_string());
+        std::fs::create_dir(&home).unwrap();
+        std::os::unix::fs::chown(&home, Some(uid), None).unwrap();
+        assert!(lay_aside(dir.path(), uid, &client).unwrap(), "{name}");
+        expected.push((uid, client));
+    }
+    std::fs::create_dir(dir.path().join("0/former/strange@x.org")).unwrap();
+    expected.sort();
+    let mut found: Vec<_> = laid_aside(dir.path()).into_iter().map(|(uid, client, _)| (uid, client)).collect();
+    found.sort();
+    assert_eq!(found, expected);
+}

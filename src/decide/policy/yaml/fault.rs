@@ -9,6 +9,9 @@ use crate::terms::text::{printable_path, printable_within};
 /// Characters of the line that are shown on either side of the place.
 const CONTEXT: usize = 100;
 
+/// Keys whose whole value is as good as a password, however it is written.
+const SECRET: [&str; 2] = ["ping", "webhook"];
+
 /// What is wrong with a value, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
@@ -56,10 +59,12 @@ impl Fault {
         let found = text.split('\n').nth(line.saturating_sub(1));
         let line = if found.is_some() { line.max(1) } else { text.split('\n').count() };
         let line_text = found.or_else(|| text.rsplit('\n').next()).unwrap_or_default();
-        let line_text = line_text.strip_suffix('\r').unwrap_or(line_text).to_owned();
+        let line_text = line_text.strip_suffix('\r').unwrap_or(line_text);
         let end = line_text.chars().count() + 1;
         let column = if found.is_some() { column.clamp(1, end) } else { end };
-        let (line_text, message) = (without_secrets(line_text, "http"), without_secrets(wrong.message, "`http"));
+        let line_text = without_url(&without_value(text, line, line_text));
+        let quoted = |(at, part): (usize, &str)| if at % 2 == 1 { without_url(part) } else { part.to_owned() };
+        let message = wrong.message.split('`').enumerate().map(quoted).collect::<Vec<_>>().join("`");
         Self { file: file.to_path_buf(), line, column, line_text, message, help: wrong.help }
     }
 
@@ -78,15 +83,42 @@ impl Fault {
     }
 }
 
-/// A text without what a URL has behind its host, where that `begins` so: it may be as good as a
-/// password, and a fault goes into logs and mails. What a message quotes ends with a backtick.
-fn without_secrets(text: String, begins: &str) -> String {
-    let Some((before, rest)) = text.split_once(begins) else { return text };
-    let path = rest.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '@'])).map(|(_, path)| path);
-    let Some(path) = path else { return text };
-    let shown = rest.strip_suffix(path).unwrap_or_default();
-    let after = path.split_once('`').map(|(_, after)| format!("`{after}")).unwrap_or_default();
-    format!("{before}{begins}{shown}…{after}")
+/// A text without what a URL has behind its host: it may be as good as a password, and a fault goes
+/// into logs and mails.
+fn without_url(text: &str) -> String {
+    let path = text.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '@'])).map(|(_, path)| path);
+    let shown = path.and_then(|path| text.strip_suffix(path));
+    shown.map_or_else(|| text.to_owned(), |shown| format!("{shown}…"))
+}
+
+/// Where the value of one of [`SECRET`] begins in a line.
+fn secret_value(line: &str) -> Option<usize> {
+    let begins = |key: &str| {
+        line.match_indices(key).find_map(|(at, _)| {
+            let (before, rest) = (line.get(..at)?, line.get(at..)?.strip_prefix(key)?);
+            let is_whole = !before.ends_with(|last: char| last.is_ascii_alphanumeric() || "_-.".contains(last));
+            let value = rest.trim_start_matches(['"', '\'']).trim_start().strip_prefix(':')?;
+            is_whole.then_some(line.len() - value.len())
+        })
+    };
+    SECRET.into_iter().filter_map(begins).min()
+}
+
+/// The line of that number without a value of [`SECRET`], which may have begun further up.
+fn without_value(text: &str, number: usize, line: &str) -> String {
+    if let Some((key, value)) = secret_value(line).and_then(|at| line.split_at_checked(at)) {
+        return if value.trim().is_empty() { line.to_owned() } else { format!("{key} …") };
+    }
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let has_key = |line: &str| line.contains(": ") || line.trim_end().ends_with(':');
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let above: Vec<_> = text.split('\n').take(number.saturating_sub(1)).filter(is_said).collect();
+    let parent = above.iter().rev().find(|above| indent(above) < indent(line));
+    // A line without a key goes on with the value of the last one.
+    let last = above.iter().rev().find(|above| has_key(above)).filter(|_| !has_key(line));
+    let is_value = [parent, last].into_iter().flatten().any(|above| secret_value(above).is_some());
+    let shown = line.split_at_checked(indent(line)).map_or("", |(space, _)| space);
+    if is_value { format!("{shown}…") } else { line.to_owned() }
 }
 
 impl fmt::Display for Fault {
@@ -107,5 +139,34 @@ impl fmt::Display for Fault {
         writeln!(out, " {number} | {before}{}", shown(&after))?;
         writeln!(out, " {gutter} | {}^", " ".repeat(before.chars().count()))?;
         out.write_str(&self.help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, line: usize) -> String {
+        let wrong = Wrong::new("`HTTPS://h.example/token` and `x` are wrong", "mend it");
+        Fault::at(Path::new("/f"), text, line, 3, wrong).to_string()
+    }
+
+    #[test]
+    fn no_spelling_of_what_is_as_good_as_a_password_is_shown() {
+        for value in [
+            "https://h/token", "HTTPS://h/token", "h/token", "'token", "ftp://u:token@h", "[\"h/token\"]", "|\n  h\n  token",
+            "\n  url: token",
+        ] {
+            for key in ["ping: ", "webhook: ", "\"ping\" : ", "ping:\n  ", "told: { ping: ", "ping:\n"] {
+                let text = format!("user: x\n{key}{value}");
+                for line in 1..=text.lines().count() + 1 {
+                    assert!(!shown(&text, line).contains("token"), "{text}: {}", shown(&text, line));
+                }
+            }
+        }
+        let said = shown("routes: HTTPS://h.example/token", 1);
+        assert!(said.contains("routes: HTTPS://h.example/…") && said.contains("`HTTPS://h.example/…` and `x` are wrong"), "{said}");
+        assert!(shown("webhook_secret: /etc/key\nstore: /x", 1).contains("/etc/key"), "that is a path");
+        assert!(shown("ping: h\nstore: /x", 2).contains("store: /x"), "what is beside it is shown");
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::policy::Site;
 use crate::decide::speak::alerts::trimmed;
 use crate::terms::event::BEGINS;
-use crate::terms::limits::{MAX_QUOTED, WAY_PAUSES};
+use crate::terms::limits::{MAX_COMMON_DISPATCHES, MAX_DISPATCHES, MAX_QUOTED, MAX_SMALL_DISPATCHES, WAY_PAUSES};
 use crate::terms::text::still_printable;
 use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Topic, Url, Verb, View, Way, What};
 
@@ -91,6 +91,20 @@ pub fn of_notice(mail: &ComposedMail, number: u64, site: &Site, now: DateTime<Ut
         .filter(|(_, wanted)| *wanted)
         .map(|(way, _)| Dispatch { way, created: now, what: What::Notice(told.clone()) })
         .collect()
+}
+
+/// How much may wait for a way where this is added to it. What a stolen key makes at will leaves room
+/// for what gives it away.
+pub fn room(what: &What) -> usize {
+    let tiding = match what {
+        What::Event(event) => Some(tiding(event)),
+        What::Notice(told) => told.tiding,
+    };
+    match tiding {
+        Some(Tiding::Refused | Tiding::Other) => MAX_SMALL_DISPATCHES,
+        Some(Tiding::Published | Tiding::Failed) => MAX_COMMON_DISPATCHES,
+        Some(Tiding::Held | Tiding::Missed | Tiding::Quota) | None => MAX_DISPATCHES,
+    }
 }
 
 fn wants(site: &Site, tiding: Tiding) -> bool {
@@ -232,11 +246,24 @@ impl Troubles {
         self.0.retain(|way, _| waits(way));
     }
 
-    /// The last failure of a way, or of the first of the pings.
-    pub fn of(&self, way: Way) -> Option<&Trouble> {
-        let of_it = |name: &String| name == way.as_str() || name.strip_prefix(way.as_str()).is_some_and(|rest| rest.starts_with(':'));
-        self.0.iter().find(|(name, _)| of_it(name)).map(|(_, trouble)| trouble)
+    /// Whether one is known of something that this account had to tell.
+    pub fn has_any(&self, uid: u32) -> bool {
+        let begins = of_account(uid, "");
+        self.0.keys().any(|name| name.starts_with(&begins))
     }
+
+    /// The last failure of a way, or of the first of the pings; before those that one account met.
+    pub fn of(&self, way: Way) -> Option<&Trouble> {
+        let of_it = |name: &str| name == way.as_str() || name.strip_prefix(way.as_str()).is_some_and(|rest| rest.starts_with(':'));
+        let of_one = |name: &str| name.split_once('/').is_some_and(|(_, name)| of_it(name));
+        let found = self.0.iter().find(|(name, _)| of_it(name)).or_else(|| self.0.iter().find(|(name, _)| of_one(name)));
+        found.map(|(_, trouble)| trouble)
+    }
+}
+
+/// What a way is called there for one account.
+pub fn of_account(uid: u32, name: &str) -> String {
+    format!("{uid}/{name}")
 }
 
 /// What a way is called there. Pings have a URL for each client.

@@ -95,3 +95,22 @@ fn a_way_that_fails_is_tried_again_after_pauses_that_grow_to_an_hour() {
     troubles.retain(|way| way != "ping:web1");
     assert_eq!(troubles, Troubles::default());
 }
+
+#[test]
+fn what_a_stolen_key_makes_at_will_leaves_room_for_what_gives_it_away() {
+    let room = |event: Event| room(&What::Event(Box::new(event)));
+    let held = pushing(samples::published(), |push| push.held = Some(Brake::default()));
+    let rooms = [room(samples::refusal()), room(started()), room(samples::failure()), room(samples::published()), room(held)];
+    assert!(rooms.is_sorted() && rooms[0] == rooms[1] && rooms[1] < rooms[2] && rooms[3] < rooms[4], "{rooms:?}");
+    assert!(rooms[0] * 2 <= rooms[4]);
+}
+
+#[test]
+fn what_one_account_met_is_told_of_where_nothing_is_known_of_all() {
+    let mut troubles = Troubles::default();
+    troubles.failed(&of_account(7, "webhook"), "its own", now());
+    assert_eq!(troubles.of(Way::Webhook).map(|trouble| trouble.why.as_str()), Some("its own"));
+    assert!(troubles.has_any(7) && !troubles.has_any(70) && troubles.of(Way::Exec).is_none());
+    troubles.failed("webhook", "of all", now());
+    assert_eq!(troubles.of(Way::Webhook).map(|trouble| trouble.why.as_str()), Some("of all"));
+}
