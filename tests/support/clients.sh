@@ -397,13 +397,16 @@ removes dump
 say "an account that makes its spool odd goes all the same"
 adds odd --key "$second"
 number=$(id -u odd)
-as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes odd@backup.example.org id" >/dev/null 2>&1 || true
+refused_of_odd() { as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes odd@backup.example.org id" >/dev/null 2>&1 || true; }
+refused_of_odd
+# Whoever holds this keeps the gate's own `watch` from the events that are copied here.
+exec 9>"$spool/$number/lock"
+flock 9
+refused_of_odd
 for event in "$spool/$number"/new/*.json; do
     sed 's/"id":"[^"]*"/"id":"..\/x"/' "$event" >"$spool/$number/new/0.json"
     chown odd: "$spool/$number/new/0.json"
 done
-exec 9>"$spool/$number/lock"
-flock 9
 expect 0 "note: the spool of account $number is not locked" snapgate remove-client odd --destroy-data odd
 flock -u 9
 exec 9>&-
@@ -427,7 +430,27 @@ for words in "remove-client way" "remove-client way --destroy-data way" "rename-
     grep -q "mount point" /tmp/said || { cat /tmp/said; exit 1; }
 done
 cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
+# A link of root's, that leads through somebody's hand to a directory of root's.
+install -d -m 0777 /srv/hand
+ln -s /srv/backups /srv/hand/store
+ln -s /srv/hand/store /srv/road
+echo 'path: /srv/road/way' >>/etc/snapgate/policies/way.yaml
+refuses 77 "/srv/hand\`, above the repository, is not root's alone" snapgate remove-client way
+cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
+# Another's repository, that stands in this one by another name.
+rm /srv/road && ln -s /srv/backups/way /srv/road
+printf 'user: way\npath: /srv/road/snapshots/inner\n' >/etc/snapgate/policies/inner.yaml
+install -d -o way -m 0700 /srv/backups/way/snapshots/inner
+refuses 77 "the repository of inner is in" snapgate remove-client way --destroy-data way
+rm -r /srv/backups/way/snapshots/inner /etc/snapgate/policies/inner.yaml /srv/road /srv/hand
+# A push that begins while it gets another name, and a place that is anybody's.
+exec 9</srv/backups/way/.snapgate/lock
+flock 9
+refuses 75 "a push of way is running" snapgate rename-client way road
+flock -u 9
+exec 9<&-
 chmod 0777 /srv/backups
+refuses 77 "not root's alone" snapgate rename-client way road
 refuses 77 "not root's alone" snapgate remove-client way
 refuses 77 "not root's alone" snapgate remove-client way --destroy-data way
 refuses 77 "not root's alone" snapgate add-client new --key "$key"
