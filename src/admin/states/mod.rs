@@ -52,7 +52,7 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
         return Ok(false);
     }
     let failed = |error: SpoolError| error.to_string();
-    Spool::open(&site.spool, running_uid()).map_err(failed)?;
+    let spool = Spool::open(&site.spool, running_uid()).map_err(failed)?;
     let own = spool::own(&site.spool).map_err(failed)?;
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
@@ -70,7 +70,7 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     };
     let (mut memory, told) = remembered(&own, site)?;
     let (mut subjects, mut soonest) = (Vec::new(), None);
-    let mut look = Look::new(site, now);
+    let mut look = Look::new(site, now, spool.failing_drills());
     for (name, policy) in policies {
         if let Some((subject, changes)) = look.at(name, policy, &mut memory.known) {
             subjects.push(subject);

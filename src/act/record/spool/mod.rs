@@ -10,6 +10,7 @@
 mod account;
 #[cfg(feature = "admin")]
 mod dispatches;
+mod failing;
 mod former;
 mod inside;
 mod sessions;
@@ -22,6 +23,7 @@ use nix::unistd::{Uid, geteuid};
 pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_is_at_it, root_looked, uids};
 #[cfg(feature = "admin")]
 pub use self::dispatches::Waiting;
+pub use self::failing::FailingDrills;
 pub use self::former::{account, forget_client, laid_aside, lay_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
