@@ -91,11 +91,14 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
 
 #[test]
 fn the_systemd_units_are_well_formed() {
-    let units = [
-        "snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer",
-        "snapgate-metrics.service", "snapgate-metrics.timer", "snapgate-digest.service", "snapgate-digest.timer",
-    ];
-    let files = units.map(|unit| format!("{}/packaging/{unit}", env!("CARGO_MANIFEST_DIR")));
+    let packaging = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    let is_unit =
+        |path: &std::path::PathBuf| path.extension().is_some_and(|end| ["service", "timer", "path"].iter().any(|unit| end == *unit));
+    let files: Vec<_> = std::fs::read_dir(&packaging).unwrap().flatten().map(|entry| entry.path()).filter(is_unit).collect();
+    assert!(files.len() >= 13, "{files:?}");
+    // Who looks for what has gone wrong silently does so every day, and tells of it.
+    let unit = |name: &str| std::fs::read_to_string(packaging.join(name)).unwrap();
+    assert!(unit("snapgate-check.timer").contains("\nOnCalendar=daily\n") && unit("snapgate-check.service").contains(" check --tell"));
     if !std::path::Path::new("/usr/bin/systemd-analyze").exists() {
         return skip("no systemd-analyze here");
     }
