@@ -403,13 +403,20 @@ removes dump
 say "what lasts is closed when its client is frozen or goes"
 mails_of() { snapgate watch --flush >/tmp/said 2>&1 || true; grep -hs "^Subject: .*still: missed" /tmp/mails/* | sort; }
 adds still --key "$second" --preset server
+# A whole machine, by the line that the preset prints: whose a file is comes back.
+grep -qF 'rsync -aAXHx --numeric-ids --delete / backup:' /tmp/said
+install -D -o 4321 -g 4321 /dev/null /srv/machine/file
+ssh="ssh -F /dev/null -i $(eval echo ~me)/.ssh/second -o IdentitiesOnly=yes -o UserKnownHostsFile=$(eval echo ~me)/.ssh/known_hosts -l still"
+expect 0 "" rsync -aAXHx --numeric-ids --delete -e "$ssh" /srv/machine/ backup.example.org:
+expect 0 "" snapgate restore --client still --to /root/machine
+[ "$(stat -c '%u %g' /root/machine/file)" = '4321 4321' ] && rm -r /root/machine /srv/machine
 echo 'expect: 1h' >>/etc/snapgate/policies/still.yaml
 later() { echo $(($1 * 3600 * 1000)) >/etc/snapgate/faked-clock; }
 # The first look, from which on a snapshot is waited for.
 later 1
 [ -z "$(mails_of)" ]
 later 50
-mails_of | grep -q 'missed: no snapshot has ever come' || { cat /tmp/said; ls -R "$spool/0"; cat "$spool/0/states.json"; grep -h ^Subject: /tmp/mails/*; exit 1; }
+mails_of | grep -q 'missed: no snapshot since' || { cat /tmp/said; ls -R "$spool/0"; cat "$spool/0/states.json"; grep -h ^Subject: /tmp/mails/*; exit 1; }
 snapgate freeze still --say 'new disks' >/dev/null
 later 52
 mails_of | grep -q 'missed: closed, the client is frozen' || { mails_of; exit 1; }
