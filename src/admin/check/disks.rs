@@ -60,7 +60,11 @@ pub(super) fn mounts(site: &Site, policies: &[Policy]) -> Vec<Finding> {
     }
     if system::notes_reading(&site.store) {
         let message = format!("the disk of the store {} is mounted without `noatime`", quoted_path(&site.store));
-        found.push(Finding::note(site.origins.of("store"), message, "mount it with noatime: each comparison of a push would write times"));
+        found.push(Finding::note(
+            site.origins.of("store"),
+            message,
+            "mount it with noatime: otherwise whoever reads snapshots (maintain, drill, restore) writes times",
+        ));
     }
     found
 }
