@@ -81,6 +81,8 @@ grep -q 'where are backups to be kept? \[/srv/backups\]' /tmp/said && grep -q 'w
 [ "$code" -le 1 ] && grep -q "was taken" /tmp/said || { cat /tmp/said; exit 1; }
 [ "$(ls /tmp/mails | wc -l)" = 1 ]
 grep -q '^check: ' /tmp/said || { echo "init does not end with check"; cat /tmp/said; exit 1; }
+snapgate check --all >/tmp/said 2>&1 || true
+if grep "no mailer has taken a mail" /tmp/said; then echo "the mail of \`snapgate init\` was taken"; exit 1; fi
 [ "$(stat -c '%U %G %a' /etc/snapgate /etc/snapgate/policies /etc/snapgate/keys /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions \
     /etc/snapgate/snapgate.yaml | tr '\n' ';')" = \
     'root snapgate 750;root snapgate 750;root root 755;root root 711;root snapgate 1730;root snapgate 660;root snapgate 640;' ]
@@ -438,7 +440,8 @@ exec 9>"$spool/$number/lock"
 flock 9
 refused_of_odd
 for event in "$spool/$number"/new/*.json; do
-    sed 's/"id":"[^"]*"/"id":"..\/x"/' "$event" >"$spool/$number/new/0.json"
+    # A watch of the gate's own may have counted it by now.
+    { sed 's/"id":"[^"]*"/"id":"..\/x"/' "$event" || echo '{"id":"../x"}'; } >"$spool/$number/new/0.json"
     chown odd: "$spool/$number/new/0.json"
 done
 expect 0 "note: the spool of account $number is not locked" snapgate remove-client odd --destroy-data odd
