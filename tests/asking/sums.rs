@@ -170,6 +170,17 @@ fn whoever_is_killed_or_counts_beside_another_counts_nothing_twice_and_shows_not
         }
     });
     assert_eq!(pushes(&written(&gate), "web1", "refused"), Some(60));
+    // While one counts and writes another waits, and counts what came meanwhile.
+    let lock = fs::File::open(gate.path().join("spool").join(nix::unistd::geteuid().to_string()).join("sums.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut waits = gate.snapgate(&["metrics", "--write"]).spawn().unwrap();
+    for _ in 0..5 {
+        gate.say("nothing of the kind").exits(77);
+    }
+    assert!(waits.try_wait().unwrap().is_none(), "it has not waited");
+    lock.unlock().unwrap();
+    assert!(waits.wait().unwrap().success());
+    assert_eq!(shown(), 65);
     // Sums that cannot be read begin anew; what is kept elsewhere is not read for that.
     let sums = gate.path().join("spool").join(nix::unistd::geteuid().to_string()).join("sums.json");
     fs::write(&sums, "{").unwrap();
@@ -179,6 +190,8 @@ fn whoever_is_killed_or_counts_beside_another_counts_nothing_twice_and_shows_not
     let said = says(&gate, &["metrics", "--write"]).exits(1).stderr;
     assert!(said.contains("the spool has the sums of another site"), "{said}");
     assert!(fs::read_to_string(&file).unwrap().contains("snapgate_snapshots{"), "the rest is told all the same");
+    let said = says(&gate, &["metrics"]).exits(0).stdout;
+    assert!(said.starts_with("# the spool has the sums of another site, `") && said.contains("snapgate_snapshots{"), "{said}");
 }
 
 #[test]

@@ -32,8 +32,9 @@ pub(crate) fn metrics(directory: &Path, write: bool) -> Result<Printed, Failure>
     let stand = stand(standings, held.as_ref());
     let problem = uncounted.or_else(|| held.as_ref().and_then(|held| held.problem.clone()));
     let Some(path) = site.metrics.as_ref().filter(|_| write) else {
-        // Whoever only looks need not have a spool.
-        return Ok((text(&stand), 0));
+        // Whoever only looks need not have a spool; Prometheus passes over comments.
+        let said: String = problem.iter().flat_map(|what| what.lines()).map(|line| format!("# {line}\n")).collect();
+        return Ok((said + &text(&stand), 0));
     };
     textfile::replace(path, &text(&stand)).map_err(|what| (what, LOOK))?;
     Stamp::Ran("metrics").leave(&site.spool);
