@@ -28,10 +28,11 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{self, AccountSpool, SpoolError, Stamp};
+use crate::act::record::spool::{self, AccountSpool, Sent, SpoolError, Stamp};
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
+use crate::decide::speak::metrics::{Deliveries, MAIL};
 use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
     MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG, WAYS_ROUNDS,
@@ -188,6 +189,10 @@ impl Pass<'_> {
             }
         }
         self.deliver(spool, delivery)?;
+        if delivery.tried != Deliveries::default() {
+            self.step()?;
+            delivery::remember(spool, Sent::Mails, &mut delivery.tried)?;
+        }
         Ok(left)
     }
 
@@ -363,6 +368,7 @@ impl Pass<'_> {
         }) {
             Ok(sent) => {
                 self.report.sent += 1;
+                delivery.tried.tried(MAIL, true);
                 for recipient in sent.left_out {
                     self.problem(&format!("mail {} of account {} did not reach everybody: {recipient}", mail.seq, spool.uid()));
                 }
@@ -371,6 +377,7 @@ impl Pass<'_> {
                 return Ok(true);
             }
             Err(NotSent::Refused(why)) => {
+                delivery.tried.tried(MAIL, false);
                 delivery.refused.insert(mail.seq);
                 let now = (self.means.now)();
                 let age = (now - spool.waits_since(mail, now)).to_std().unwrap_or_default();
@@ -382,6 +389,7 @@ impl Pass<'_> {
                 }
             }
             Err(error) => {
+                delivery.tried.tried(MAIL, false);
                 delivery.down = true;
                 self.unreachable += usize::from(matches!(error, NotSent::Unreachable(_)));
                 self.problem(&format!("mail of account {} waits: {error}", spool.uid()));

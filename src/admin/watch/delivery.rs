@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::act::record::spool::{AccountSpool, Sent, SpoolError};
 use crate::decide::speak::alerts::Alerts;
+use crate::decide::speak::metrics::Deliveries;
 use crate::terms::limits::MAX_REFUSED_MAILS;
 
 /// What became of the mails that waited.
@@ -15,6 +17,22 @@ pub(super) struct Delivery {
     pub(super) alerts: usize,
     /// Mails that were refused in this pass; each is tried once.
     pub(super) refused: BTreeSet<u64>,
+    /// Those that were tried, for Prometheus.
+    pub(super) tried: Deliveries,
+}
+
+/// Adds them to what is remembered, under the lock of whoever tries them. A kill before this makes the
+/// sum less by these, and never more.
+pub(super) fn remember(spool: &AccountSpool, what: Sent, tried: &mut Deliveries) -> Result<(), SpoolError> {
+    if *tried == Deliveries::default() {
+        return Ok(());
+    }
+    // What is none is begun anew: it is replaced, whatever it is.
+    let before = spool.sent(what).ok().flatten();
+    let mut all = before.and_then(|bytes| serde_json::from_slice::<Deliveries>(&bytes).ok()).unwrap_or_default().checked();
+    all.add(&std::mem::take(tried));
+    let json = serde_json::to_vec(&all).map_err(|error| SpoolError::Record(error.to_string()))?;
+    spool.save_sent(what, &json)
 }
 
 impl Delivery {

@@ -14,6 +14,8 @@ mod failing;
 mod former;
 mod inside;
 mod sessions;
+#[cfg(feature = "admin")]
+mod sums;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,8 @@ pub use self::failing::FailingDrills;
 pub use self::former::{account, forget_client, laid_aside, lay_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
+#[cfg(feature = "admin")]
+pub use self::sums::Sent;
 use crate::act::clock;
 use crate::terms::text::{printable, printable_path};
 use crate::terms::{ClientName, Event};
