@@ -22,7 +22,7 @@ pub struct Request {
 impl Request {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        value(&self.head, name)
     }
 }
 
@@ -37,7 +37,7 @@ pub enum Manner {
     RefuseWith(&'static str, String),
     /// Reads, and says nothing.
     Stall,
-    /// Answers a byte now and then, and never a whole line.
+    /// Begins to answer, a byte now and then, and never comes to the end of a line.
     Drip,
     /// Takes it, and never stops to answer.
     Huge,
@@ -119,6 +119,11 @@ impl Drop for Server {
     }
 }
 
+fn value<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
+    let mut lines = head.iter().filter_map(|line| line.split_once(": "));
+    lines.find(|(named, _)| named.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
 fn serve(stream: TcpStream, shared: &Shared) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
     if *shared.manner.lock().unwrap() == Manner::Reset {
@@ -146,7 +151,7 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
         }
     }
     let line = if head.is_empty() { String::new() } else { head.remove(0) };
-    let length = head.iter().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok()).unwrap_or(0);
+    let length = value(&head, "Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     let request = Request { line, head, body: String::from_utf8(body).unwrap() };
@@ -166,11 +171,7 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
             stream.flush()
         }
         Manner::Stall => until_gone(&mut stream),
-        Manner::Drip => loop {
-            stream.write_all(b"H")?;
-            stream.flush()?;
-            std::thread::sleep(Duration::from_millis(100));
-        },
+        Manner::Drip => drip(&mut stream, b"HTTP/1.1 200 O".iter().chain(std::iter::repeat(&b'K'))),
         Manner::Huge => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
             loop {
@@ -179,6 +180,16 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
         }
         Manner::Reset | Manner::HangUp => Ok(()),
     }
+}
+
+/// Says this, a byte at a time, until nobody listens.
+pub fn drip<'a>(stream: &mut impl Write, bytes: impl Iterator<Item = &'a u8>) -> std::io::Result<()> {
+    for byte in bytes {
+        stream.write_all(&[*byte])?;
+        stream.flush()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 fn until_gone(stream: &mut impl Read) -> std::io::Result<()> {

@@ -33,7 +33,7 @@ pub(super) struct Ways<'a> {
     accounts: RefCell<BTreeSet<u32>>,
     /// What waits for each way in the spool of the account that is processed.
     waiting: RefCell<BTreeMap<Way, usize>>,
-    office: Office<'a>,
+    office: Office,
 }
 
 /// Nobody knows what a policy says.
@@ -47,7 +47,7 @@ pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net:
 
 impl<'a> Ways<'a> {
     pub(super) fn new(site: &'a Site) -> Self {
-        let office = Office::new(site.mail.ca_file.as_deref(), &addresses);
+        let office = Office::new(site.mail.ca_file.as_deref(), addresses);
         Self {
             site,
             host: inspect::host_name(),
