@@ -34,7 +34,8 @@ use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
 use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
-    MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG, WAYS_ROUNDS,
+    MAIL_LIFETIME, MAILS_TIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG,
+    WAYS_ROUNDS,
 };
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
@@ -93,9 +94,9 @@ pub fn watchdog() {
 /// [`run`] with a clock and a stop of one's own.
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
     let ways = Ways::new(site);
-    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, ways: &ways };
+    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, begun: Instant::now(), ways: &ways };
     for _ in 0..WAYS_ROUNDS {
-        (pass.report.waiting, pass.report.busy) = (0, 0);
+        (pass.report.waiting, pass.report.refused, pass.report.busy) = (0, 0, 0);
         if pass.mails(flush).is_err() {
             break;
         }
@@ -115,13 +116,14 @@ struct Pass<'a> {
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
+    begun: Instant,
 }
 
 impl Pass<'_> {
     /// Processes every account's mails.
     fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
         let accounts = match spool::accounts(&self.site.spool) {
-            Ok(accounts) => accounts,
+            Ok(accounts) => turn::ordered(accounts),
             Err(error) => {
                 self.problem(&error.to_string());
                 return Ok(());
@@ -154,7 +156,8 @@ impl Pass<'_> {
                 break;
             }
         }
-        self.report.waiting += delivery.waiting as u64;
+        self.report.waiting += delivery.waiting.saturating_sub(delivery.still) as u64;
+        self.report.refused += delivery.still as u64;
         Ok(())
     }
 
@@ -334,8 +337,9 @@ impl Pass<'_> {
 
     /// Tries every mail that waits, oldest first, until the mailer has no more of it.
     fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
-        delivery.down |= self.unreachable >= MAX_UNREACHABLE || !self.wants_mail();
+        delivery.down |= self.unreachable >= MAX_UNREACHABLE || self.begun.elapsed() > MAILS_TIME || !self.wants_mail();
         (delivery.waiting, delivery.alerts) = (0, 0);
+        let mut waiting = BTreeSet::new();
         for seq in spool.waiting()? {
             let mail = match spool.mail(seq) {
                 Ok(Some(mail)) => mail,
@@ -345,12 +349,17 @@ impl Pass<'_> {
                     continue;
                 }
             };
-            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains(&seq);
+            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
             if worth_it && self.try_one(spool, &mail, delivery)? {
                 continue;
             }
             delivery.waiting += 1;
             delivery.alerts += usize::from(mail.audience == Audience::Alerts);
+            waiting.insert(seq);
+        }
+        if let Some(refusals) = delivery.refusals(&spool.refusals(), &waiting) {
+            self.step()?;
+            spool.save_refusals(&refusals)?;
         }
         Ok(())
     }
@@ -371,7 +380,7 @@ impl Pass<'_> {
                 return Ok(true);
             }
             Err(NotSent::Refused(why)) => {
-                delivery.refused.insert(mail.seq);
+                delivery.refused.insert(mail.seq, why.clone());
                 let now = (self.means.now)();
                 let age = (now - spool.waits_since(mail, now)).to_std().unwrap_or_default();
                 self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));

@@ -35,6 +35,8 @@ pub enum Manner {
     Answer(String),
     /// The same to requests with this word alone; takes others.
     RefuseWith(&'static str, String),
+    /// Hangs up on requests with this word, when it has read all; takes others.
+    HangUpOn(&'static str),
     /// Reads, and says nothing.
     Stall,
     /// Begins to answer, a byte now and then, and never comes to the end of a line.
@@ -157,6 +159,7 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     let request = Request { line, head, body: String::from_utf8(body).unwrap() };
     let manner = shared.manner.lock().unwrap().clone();
     let has = |word: &str| request.body.contains(word) || request.line.contains(word);
+    let hangs_up = matches!(&manner, Manner::HangUpOn(word) if has(word));
     let answer = match &manner {
         Manner::RefuseWith(word, answer) if has(word) => answer.clone(),
         Manner::Answer(answer) => answer.clone(),
@@ -166,7 +169,8 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     shared.changed.notify_all();
     let mut stream = stream.into_inner();
     match manner {
-        Manner::Accept | Manner::Answer(_) | Manner::RefuseWith(..) => {
+        Manner::HangUpOn(_) if hangs_up => Ok(()),
+        Manner::Accept | Manner::Answer(_) | Manner::RefuseWith(..) | Manner::HangUpOn(_) => {
             write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n")?;
             stream.flush()
         }

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -27,8 +28,25 @@ use crate::terms::text::{printable, printable_path};
 /// Bytes that are written under one look at the clock.
 const PIECE: usize = 4096;
 
-/// What sends requests, each within the limit.
-pub(super) fn client(roots: RootCerts, addresses: Addresses, limit: Duration) -> Agent {
+/// What sends requests.
+pub(super) struct Client {
+    agent: Agent,
+    /// What each may take.
+    limit: Duration,
+    /// Whether the last one came to a server.
+    reached: Arc<AtomicBool>,
+}
+
+/// What came of a request that has no answer, in words that go on from the server's name.
+pub(super) enum Failed {
+    /// No server came to see anything of it.
+    Before(String),
+    /// It was under way, so that it may be what is wrong.
+    Meanwhile(String),
+}
+
+/// One for requests within that limit.
+pub(super) fn client(roots: RootCerts, addresses: Addresses, limit: Duration) -> Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build();
     let config = Agent::config_builder()
@@ -48,8 +66,10 @@ pub(super) fn client(roots: RootCerts, addresses: Addresses, limit: Duration) ->
         .output_buffer_size(PIECE)
         .tls_config(tls)
         .build();
-    let connector = ().chain(TcpConnector::default()).chain(Hearing).chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, Told(addresses))
+    let reached = Arc::new(AtomicBool::new(false));
+    let connector =
+        ().chain(TcpConnector::default()).chain(Hearing).chain(RustlsConnector::default()).chain(Reaching(Arc::clone(&reached)));
+    Client { agent: Agent::with_parts(config, connector, Told(addresses)), limit, reached }
 }
 
 /// Whom to trust: the system's authorities, and those of a file.
@@ -71,14 +91,18 @@ pub(super) fn trusted(ca_file: Option<&Path>) -> Result<RootCerts, String> {
     Ok(RootCerts::Specific(Arc::new(all.iter().map(|one| Certificate::from_der(one).to_owned()).collect())))
 }
 
-/// Sends a text by POST, and comes back with the status of the answer.
-///
-/// # Errors
-/// In words that go on from the server's name.
-pub(super) fn post(agent: &Agent, url: &Url, headers: &[(&str, &str)], body: &str, limit: Duration) -> Result<u16, String> {
-    let request = agent.post(format!("{url}{}", url.target())).header("Connection", "close");
-    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    request.send(body).map(|answer| answer.status().as_u16()).map_err(|error| words(error, limit))
+impl Client {
+    /// Sends a text by POST, and comes back with the status of the answer.
+    pub(super) fn post(&self, url: &Url, headers: &[(&str, &str)], body: &str) -> Result<u16, Failed> {
+        self.reached.store(false, Ordering::Relaxed);
+        let request = self.agent.post(format!("{url}{}", url.target())).header("Connection", "close");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = request.send(body).map_err(|error| {
+            let failed = if self.reached.load(Ordering::Relaxed) { Failed::Meanwhile } else { Failed::Before };
+            failed(words(error, self.limit))
+        })?;
+        Ok(answer.status().as_u16())
+    }
 }
 
 fn words(error: Error, limit: Duration) -> String {
@@ -107,6 +131,19 @@ impl Resolver for Told {
         // More than fit are not tried.
         (self.0)(host, *timeout.after).into_iter().all(|address| all.try_push(SocketAddr::new(address, port)).is_ok());
         if all.is_empty() { Err(Error::HostNotFound) } else { Ok(all) }
+    }
+}
+
+/// Notes that there is a connection, and TLS on it where it should be.
+#[derive(Debug)]
+struct Reaching(Arc<AtomicBool>);
+
+impl<In: Transport> Connector<In> for Reaching {
+    type Out = In;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.store(chained.is_some(), Ordering::Relaxed);
+        Ok(chained)
     }
 }
 

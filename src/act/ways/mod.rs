@@ -16,9 +16,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ureq::Agent;
 use ureq::tls::RootCerts;
 
+use self::http::{Client, Failed};
 use crate::act::child;
 use crate::decide::push::outcome::Ended;
 use crate::terms::Url;
@@ -31,10 +31,10 @@ const SHOWN: usize = 300;
 /// Why something was not taken. Each holds the words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
-    /// It cannot be reached or used at all: nothing else would be taken now.
+    /// It cannot be reached or used at all, whatever it is told: nothing else would be taken now.
     #[error("{0}")]
     Unreachable(String),
-    /// Not now.
+    /// Not now, and maybe not this.
     #[error("{0}")]
     Later(String),
     /// Not this.
@@ -50,8 +50,8 @@ pub struct Office {
     ca_file: Option<PathBuf>,
     addresses: Addresses,
     limit: Duration,
-    plain: OnceCell<Agent>,
-    tls: OnceCell<Result<Agent, String>>,
+    plain: OnceCell<Client>,
+    tls: OnceCell<Result<Client, String>>,
 }
 
 impl Office {
@@ -69,12 +69,15 @@ impl Office {
     /// # Errors
     /// See [`NotTaken`].
     pub fn post(&self, url: &Url, headers: &[(&str, &str)], body: &str) -> Result<(), NotTaken> {
-        let agent = self.agent(url).map_err(NotTaken::Unreachable)?;
-        let status = http::post(agent, url, headers, body, self.limit);
-        judge(status.map_err(|what| NotTaken::Unreachable(format!("{url}: {what}")))?, url)
+        let client = self.client(url).map_err(NotTaken::Unreachable)?;
+        let status = client.post(url, headers, body).map_err(|failed| match failed {
+            Failed::Before(what) => NotTaken::Unreachable(format!("{url}: {what}")),
+            Failed::Meanwhile(what) => NotTaken::Later(format!("{url}: {what}")),
+        });
+        judge(status?, url)
     }
 
-    fn agent(&self, url: &Url) -> Result<&Agent, String> {
+    fn client(&self, url: &Url) -> Result<&Client, String> {
         let client = |roots| http::client(roots, self.addresses, self.limit);
         if !url.is_tls() {
             return Ok(self.plain.get_or_init(|| client(RootCerts::from(Vec::new()))));
