@@ -35,7 +35,8 @@ use crate::decide::speak::message;
 use crate::decide::speak::metrics::{Deliveries, MAIL};
 use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
-    MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG, WAYS_ROUNDS,
+    MAIL_LIFETIME, MAILS_TIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG,
+    WAYS_ROUNDS,
 };
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
@@ -94,9 +95,9 @@ pub fn watchdog() {
 /// [`run`] with a clock and a stop of one's own.
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
     let ways = Ways::new(site);
-    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, ways: &ways };
+    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, begun: Instant::now(), ways: &ways };
     for _ in 0..WAYS_ROUNDS {
-        (pass.report.waiting, pass.report.busy) = (0, 0);
+        (pass.report.waiting, pass.report.refused, pass.report.busy) = (0, 0, 0);
         if pass.mails(flush).is_err() {
             break;
         }
@@ -116,13 +117,14 @@ struct Pass<'a> {
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
+    begun: Instant,
 }
 
 impl Pass<'_> {
     /// Processes every account's mails.
     fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
         let accounts = match spool::accounts(&self.site.spool) {
-            Ok(accounts) => accounts,
+            Ok(accounts) => turn::ordered(accounts),
             Err(error) => {
                 self.problem(&error.to_string());
                 return Ok(());
@@ -155,7 +157,8 @@ impl Pass<'_> {
                 break;
             }
         }
-        self.report.waiting += delivery.waiting as u64;
+        self.report.waiting += delivery.waiting.saturating_sub(delivery.still) as u64;
+        self.report.refused += delivery.still as u64;
         Ok(())
     }
 
@@ -339,8 +342,9 @@ impl Pass<'_> {
 
     /// Tries every mail that waits, oldest first, until the mailer has no more of it.
     fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
-        delivery.down |= self.unreachable >= MAX_UNREACHABLE || !self.wants_mail();
+        delivery.down |= self.unreachable >= MAX_UNREACHABLE || self.begun.elapsed() > MAILS_TIME || !self.wants_mail();
         (delivery.waiting, delivery.alerts) = (0, 0);
+        let mut waiting = BTreeSet::new();
         for seq in spool.waiting()? {
             let mail = match spool.mail(seq) {
                 Ok(Some(mail)) => mail,
@@ -350,12 +354,17 @@ impl Pass<'_> {
                     continue;
                 }
             };
-            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains(&seq);
+            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
             if worth_it && self.try_one(spool, &mail, delivery)? {
                 continue;
             }
             delivery.waiting += 1;
             delivery.alerts += usize::from(mail.audience == Audience::Alerts);
+            waiting.insert(seq);
+        }
+        if let Some(refusals) = delivery.refusals(&spool.refusals(), &waiting) {
+            self.step()?;
+            spool.save_refusals(&refusals)?;
         }
         Ok(())
     }
@@ -378,7 +387,7 @@ impl Pass<'_> {
             }
             Err(NotSent::Refused(why)) => {
                 delivery.tried.tried(MAIL, false);
-                delivery.refused.insert(mail.seq);
+                delivery.refused.insert(mail.seq, why.clone());
                 let now = (self.means.now)();
                 let age = (now - spool.waits_since(mail, now)).to_std().unwrap_or_default();
                 self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));

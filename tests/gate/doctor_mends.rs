@@ -235,6 +235,9 @@ fn what_is_new_is_mailed_and_what_is_known_is_not() {
     sent(3);
     let ledger = fs::read_to_string(world.path("spool/0/ledger.jsonl")).unwrap();
     assert_eq!(ledger.lines().filter(|line| line.contains("\"kind\":\"check\"")).count(), 3, "{ledger}");
+    let mail = fs::read_dir(world.path("mail")).unwrap().map(|mail| fs::read_to_string(mail.unwrap().path()).unwrap()).next().unwrap();
+    let problems = mail.lines().filter(|line| line.starts_with("Problem: ")).count();
+    assert!(problems > 1 && !mail.contains("\\n"), "each line of it is one: {mail}");
     // A note that somebody broke is none.
     fs::write(world.path("spool/0/checked.json"), "x").unwrap();
     world.run(&["check", "--tell"]).exits(1);

@@ -12,7 +12,7 @@ use crate::act::{clock, config, names};
 use crate::decide::doctor::told::{known_by, new, remembered};
 use crate::decide::speak::line;
 use crate::terms::limits::{MAX_REPORTED_TEXT, MAX_TOLD_BEFORE};
-use crate::terms::text::{counted, printable_name, still_printable};
+use crate::terms::text::{counted, printable_name, still_printable_lines};
 use crate::terms::{Body, Deed, Event, Mail, Upkeep};
 
 use super::CheckReport;
@@ -29,7 +29,7 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
         return Err("nobody is told: the site file, which says how, cannot be used".to_owned());
     };
     let spool = Spool::open(&site.spool, running_uid()).map_err(|error| error.to_string())?;
-    let problems: Vec<String> = report.problems().iter().map(|text| lines(text)).collect();
+    let problems: Vec<String> = report.problems().iter().map(|text| still_printable_lines(text, MAX_REPORTED_TEXT)).collect();
     let note = spool.note(NOTE, MAX_TOLD_BEFORE).ok().flatten();
     // A note that cannot be read is none: at worst something is told twice.
     let before: BTreeSet<String> = note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default();
@@ -49,11 +49,6 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
     }
     Stamp::Ran("check").leave(&site.spool);
     if new.is_empty() { Ok(()) } else { detach::watch(directory) }
-}
-
-/// As much of a problem as a mail says.
-fn lines(text: &str) -> String {
-    text.lines().map(|line| still_printable(line, MAX_REPORTED_TEXT)).collect::<Vec<_>>().join("\n")
 }
 
 fn event(first: &str, new: &[String], all: usize) -> Event {

@@ -3,6 +3,8 @@
 //!
 //! Who is killed here begins anew: at worst a mail is sent twice.
 
+use std::time::Instant;
+
 use super::{
     Alerts, ComposedMail, Ended, MAX_BATCH, MAX_WAITING, Means, Pass, State, Transport, WatchReport, Ways, acquire, alerts, message,
 };
@@ -33,7 +35,7 @@ pub(crate) fn adopt(site: &Site, uid: u32) -> Result<Vec<String>, String> {
         Err(error) => return Ok(vec![failed(error)]),
     };
     let means = Means { now: &clock::now, go_on: &|| true };
-    let mut pass = Pass { site, means: &means, report: WatchReport::default(), unreachable: 0, ways: &ways };
+    let mut pass = Pass { site, means: &means, report: WatchReport::default(), unreachable: 0, begun: Instant::now(), ways: &ways };
     // The account can hold the lock for ever, or make it something else. Without it a mail may be
     // sent twice.
     let theirs = acquire(&account, true).unwrap_or_else(|error| {

@@ -1,6 +1,6 @@
 //! What became of an account's mails in one pass, and whether alerts may be added to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::act::record::spool::{AccountSpool, Sent, SpoolError};
 use crate::decide::speak::alerts::Alerts;
@@ -15,8 +15,10 @@ pub(super) struct Delivery {
     /// Mails that wait, and how many of them are alerts.
     pub(super) waiting: usize,
     pub(super) alerts: usize,
-    /// Mails that were refused in this pass; each is tried once.
-    pub(super) refused: BTreeSet<u64>,
+    /// Mails that were refused in this pass, and in which words; each is tried once.
+    pub(super) refused: BTreeMap<u64, String>,
+    /// How many of those that wait were refused, in this pass or before.
+    pub(super) still: usize,
     /// Those that were tried, for Prometheus.
     pub(super) tried: Deliveries,
 }
@@ -36,6 +38,16 @@ pub(super) fn remember(spool: &AccountSpool, what: Sent, tried: &mut Deliveries)
 }
 
 impl Delivery {
+    /// Counts which of these mails, which wait, were refused. Comes back with that where it is not what
+    /// was `known`.
+    pub(super) fn refusals(&mut self, known: &BTreeMap<u64, String>, waiting: &BTreeSet<u64>) -> Option<BTreeMap<u64, String>> {
+        let mut all = known.clone();
+        all.extend(self.refused.clone());
+        all.retain(|seq, _| waiting.contains(seq));
+        self.still = all.len();
+        (all != *known).then_some(all)
+    }
+
     /// Alerts are held back while earlier ones wait for a mailer that is down or refuses one after
     /// another.
     pub(super) fn alerts_may(&self, flush: bool) -> Alerts {

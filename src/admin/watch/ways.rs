@@ -37,7 +37,7 @@ pub(super) struct Ways<'a> {
     waiting: RefCell<BTreeMap<Way, usize>>,
     /// What of it was tried in the spool at which it is, for Prometheus.
     sent: RefCell<Deliveries>,
-    office: Office<'a>,
+    office: Office,
 }
 
 /// Nobody knows what a policy says.
@@ -51,7 +51,7 @@ pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net:
 
 impl<'a> Ways<'a> {
     pub(super) fn new(site: &'a Site) -> Self {
-        let office = Office::new(site.mail.ca_file.as_deref(), &addresses);
+        let office = Office::new(site.mail.ca_file.as_deref(), addresses);
         Self {
             site,
             host: inspect::host_name(),

@@ -109,8 +109,8 @@ table! {
             title: "mailer down",
             topic: None,
             first: None,
-            lasts: "Look into it: mail waits.",
-            over: "Mail had to wait for a while, and is on its way now. Nothing to do.",
+            lasts: "Look into it: mail does not get through.",
+            over: "No mail is held up any more. Nothing to do.",
             many: [
                 "",
                 "",
