@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs};
 use nix::unistd::{getegid, geteuid};
 
 use super::disk::{found, read_value, write_value};
@@ -24,6 +25,9 @@ use crate::terms::text::{os_words, printable_path};
 use crate::terms::{Account, Mapping, Owners, Reason, STATE};
 
 pub(super) const NOTE: &str = "owners.json";
+
+/// File systems that are known to keep owners.
+const KEEPERS: [FsType; 4] = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC];
 
 /// A directory that is there for a moment, to see whom it belongs to.
 const TRIED: &str = "owners.try";
@@ -101,6 +105,10 @@ impl Repository {
     /// the disk the push itself finds.
     pub(super) fn try_owners(&self) -> Result<(), Reason> {
         let Some(mapping) = &self.mapping else { return Ok(()) };
+        // To try it takes a millisecond, which most need not wait for.
+        if statfs(&self.state()).is_ok_and(|found| KEEPERS.contains(&found.filesystem_type())) {
+            return Ok(());
+        }
         let why = match self.tried_owners(mapping) {
             Ok(true) => return Ok(()),
             Ok(false) => "it takes an owner and has another".to_owned(),
