@@ -17,6 +17,7 @@
 )]
 
 mod history;
+mod keys;
 mod memory;
 mod owners;
 mod publishing;
@@ -37,8 +38,10 @@ use nix::time::{ClockId, clock_gettime};
 use site::Gate;
 
 /// What may be asked for alone.
-const PARTS: [&str; 10] =
-    ["--history", "--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status"];
+const PARTS: [&str; 11] = [
+    "--history", "--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status",
+    "--keys",
+];
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
@@ -80,6 +83,9 @@ fn main() {
     }
     if only("--status") {
         status::status(root.path());
+    }
+    if only("--keys") {
+        keys::keys(root.path());
     }
 }
 

@@ -142,7 +142,8 @@ table! {
         /// The kernel cannot hold the jail, or gives the account no namespaces.
         Jail = "jail" => mend("Act: {who} cannot back up, because the kernel of this server cannot confine rsync."),
         /// The policy says `owners: keep` and the account has no ids for others, or the repository
-        /// holds the other kind of snapshots, or a `snapgate remap` of it has not ended.
+        /// holds the other kind of snapshots, or a `snapgate remap` of it has not ended. Or its file
+        /// system stores no owners (many of FUSE, NFS, CIFS).
         Owners = "owners" => mend("Act: {who} cannot back up, because the owners of its files cannot be kept."),
         /// A `prepare` hook failed. In mails and the ledger also a `complete` hook, which the
         /// client is not told.

@@ -1,7 +1,9 @@
 //! What others try, where an ordinary account keeps its clients' owners (`tests/support/kept.rs`); `make owners` runs more of them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -28,6 +30,7 @@ fn code_that_has_taken_rsync_over_changes_nothing_where_owners_are_kept() {
         "taken_over::capabilities_that_an_account_was_given_do_not_reach_rsync",
         "taken_over::code_that_has_taken_rsync_over_changes_nothing_in_history_and_does_not_stay",
         "owners::without_a_view_owners_are_not_kept_and_nothing_is_stored",
+        "owners::where_the_file_system_keeps_no_owners_a_push_is_refused_and_nothing_is_stored",
     ];
     again(&tests);
 }
@@ -51,6 +54,78 @@ fn without_a_view_owners_are_not_kept_and_nothing_is_stored() {
         });
     });
     assert_eq!((gate.record().reasons[0].code, gate.snapshots().len()), (Code::Owners, 1));
+}
+
+/// A process that serves the store, and does there what its own user may. It ends with what it has mounted.
+struct Served<'a>(&'a Path);
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).output();
+    }
+}
+
+/// Mounted by root, one may give files away, and root of the client's may not write what is somebody else's. Mounted by the account
+/// nobody may do either.
+#[test]
+fn where_the_file_system_keeps_no_owners_a_push_is_refused_and_nothing_is_stored() {
+    let Some(keeper) = keeper() else { return skip(&format!("another test runs it with {VARIABLE}")) };
+    if run(Command::new("env").args(["gocryptfs", "-version"])).status != 0 {
+        return skip("there is no gocryptfs: `make test` installs it where root and apt can");
+    }
+    for (what, words, others) in [("root's", Vec::new(), &["-allow_other"][..]), ("the account's", keeper.words(), &[])] {
+        let gate = Gate::new();
+        let [sealed, store] = ["sealed", "store"].map(|name| gate.path().join(name));
+        gate.write("pass", "secret\n");
+        fs::create_dir(&sealed).unwrap();
+        for directory in [&sealed, &store] {
+            mode(directory, 0o711);
+            chown(directory, (!words.is_empty()).then_some(keeper.account.uid), None).unwrap();
+        }
+        let served = |more: &[&str], at: &[&Path]| {
+            let words = words.iter().map(String::as_str).chain(["gocryptfs", "-q", "-passfile"]).collect::<Vec<_>>();
+            run(Command::new("env").args(words).arg(gate.path().join("pass")).args(more).args(at))
+        };
+        served(&["-init"], &[&sealed]).exits(0);
+        let mounted = served(others, &[&sealed, &store]);
+        if mounted.status != 0 {
+            skip(&format!("no FUSE here that is {what}: {}", mounted.stderr.trim()));
+            continue;
+        }
+        let mounted = Served(&store);
+        let by_account = |script: &str| {
+            let command = format!("umask 077; cd {}; {script}", store.display());
+            run(Command::new("env").args(keeper.words()).args(["/bin/sh", "-ec", &command]))
+        };
+        if words.is_empty() {
+            fs::create_dir(gate.repository()).unwrap();
+            mode(&gate.repository(), 0o700);
+            chown(gate.repository(), Some(keeper.account.uid), Some(keeper.account.gid)).unwrap();
+        } else {
+            by_account("mkdir web1").exits(0);
+        }
+        let source = gate.source("data");
+        fs::create_dir(source.join("jane")).unwrap();
+        fs::write(source.join("jane/letter"), "x").unwrap();
+        for path in ["jane", "jane/letter"] {
+            chown(source.join(path), Some(1000), Some(1000)).unwrap();
+        }
+        for _ in ["at first", "again"] {
+            let ran = gate.push(&source, &[]).exits(Code::Owners.exit().into());
+            assert_eq!(ran.code(), Some("owners"), "{what}");
+            assert!(!ran.stderr.contains("FUSE") && !ran.stderr.contains("file system"), "nothing of the server: {}", ran.stderr);
+            by_account("[ -z \"$(ls -A web1/snapshots)\" ]; [ ! -e web1/inprogress ]; [ ! -e web1/.snapgate/owners.json ]").exits(0);
+            // As a gate that is killed leaves it, for the next.
+            by_account("[ ! -e web1/.snapgate/owners.try ]; mkdir -p web1/.snapgate/owners.try/inner").exits(0);
+        }
+        let line = by_account("tail -n 1 web1/.snapgate/ledger.jsonl").exits(0).stdout;
+        assert!(line.contains("does not keep owners: ") && line.contains("say `owners: drop` in the policy"), "{what}: {line}");
+        // That mends it.
+        gate.write("config/policies/web1.yaml", &format!("user: {}\n{POLICY}owners: drop\n", keeper.account.name));
+        gate.push(&source, &[]).exits(0);
+        by_account("[ \"$(cat web1/current/jane/letter)\" = x ]").exits(0);
+        drop(mounted);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use super::{POLICY, Past, push};
-use support::{Gate, run};
+use support::{Gate, must, run};
 
 #[test]
 fn a_reader_who_has_read_enough_ends_the_answer_quietly() {
@@ -120,4 +120,32 @@ fn whoever_reads_an_answer_slowly_keeps_no_snapshot_but_those_that_are_being_rea
     };
     assert!(told.unwrap().day_bytes.is_some());
     stalls(&mut gate.snapgate(&["history", "--client", "web1", "d"]), false);
+}
+
+/// The account writes its ledgers, and packs what is long in little room.
+#[test]
+fn a_ledger_of_any_number_of_pushes_is_listed_in_the_memory_that_its_snapshots_take() {
+    let gate = Gate::with("", POLICY);
+    let source = gate.source("data");
+    push(&gate, &source, 0);
+    let line = fs::read_to_string(gate.inside(".snapgate/ledger.jsonl")).unwrap();
+    let name = gate.newest().canonicalize().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let gone = line.replace(&name, "2001-01-01T00-00-00Z");
+    let unknown = line.replace("\"kind\":\"push\"", "\"kind\":\"later\"");
+    assert!(gone != line && unknown != line, "{line}");
+    let old = gate.inside(".snapgate/ledgers");
+    fs::create_dir(&old).unwrap();
+    let pack = "for line; do yes \"$line\" | head -n 25000; done | gzip -1 > \"$0\"";
+    must(Command::new("sh").args(["-c", pack]).arg(old.join("2001-02-01T00-00-00Z.jsonl.gz")).args([gone.trim_end(), unknown.trim_end()]));
+    for words in [&["list", "web1"][..], &["ls", "--client", "web1", "@complete"]] {
+        let ran = run(Command::new("prlimit").arg("--data=30000000").args(words_of(&gate.snapgate(words)))).exits(0);
+        assert!(
+            words[0] != "list" || ran.stdout.contains(&name) && ran.stdout.contains("  25000 events of the ledger that only another"),
+            "{ran:?}"
+        );
+    }
+}
+
+fn words_of(command: &Command) -> Vec<std::ffi::OsString> {
+    std::iter::once(command.get_program()).chain(command.get_args()).map(ToOwned::to_owned).collect()
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::process::Command;
+use std::thread;
 
 use support::{SNAPGATE, can_trace, is_root, mode, must, run};
 
@@ -76,6 +77,55 @@ fn the_index_is_never_stale() {
     is(8, None);
 }
 
+/// What an administrator, an editor or a tool may do to the policies, as a shell does it in their directory. K is the key of a stranger.
+const EDITS: [(&str, &str); 17] = [
+    ("written in place", "(echo 'user: backup'; echo 'keys: [K]') > a.yaml"),
+    (
+        "one byte in place, and the times of before",
+        "touch -r a.yaml ../t; sed 's/backup/backuq/' a.yaml > ../n; cat ../n > a.yaml; touch -r ../t a.yaml",
+    ),
+    ("written over through another name", "ln a.yaml ../l; (echo 'user: backup'; echo 'keys: [K]') > ../l"),
+    ("by sed -i", "sed -i 's|SHA256:.*|K]|' a.yaml"),
+    ("by cp over it", "(echo 'user: backup'; echo 'keys: [K]') > ../n; cp ../n a.yaml"),
+    ("by mv over it, an older file", "cp -p b.yaml ../n; touch -d 2001-01-01 ../n; mv ../n a.yaml"),
+    ("a backup, as editors make one", "mv a.yaml a.yaml~; (echo 'user: backup'; echo 'keys: [K]') > a.yaml; rm a.yaml~"),
+    ("a key added at the end of another account's", "echo 'restore: { keys: [K] }' >> c.yaml; sed -i 's/other/backup/' c.yaml"),
+    ("one that lists a key of another's, too", "sed 's/.*keys/keys/' a.yaml | grep keys > ../n; (echo 'user: backup'; cat ../n) > b.yaml"),
+    ("exchanged", "mv a.yaml x; mv b.yaml a.yaml; mv x b.yaml"),
+    ("a new one", "(echo 'user: backup'; echo 'keys: [K]') > d.yaml"),
+    ("a new one beside one that goes", "rm a.yaml; (echo 'user: backup'; echo 'keys: [K]') > d.yaml"),
+    ("moved to another client", "mv a.yaml d.yaml"),
+    ("a link in its place", "mv a.yaml ../a; ln -s ../a a.yaml"),
+    ("others may write it", "chmod 666 a.yaml"),
+    ("the directory itself", "cd ..; mv policies old; cp -a old policies; (echo 'user: backup'; echo 'keys: [K]') > policies/a.yaml"),
+    (
+        "the directory, and the one of before again",
+        "cd ..; mv policies old; mkdir policies; rmdir policies; mv old policies; rm policies/a.yaml",
+    ),
+];
+
+#[test]
+fn whatever_is_done_to_the_policies_an_answer_is_the_same_as_without_the_index() {
+    // Each has to wait until its files are old enough.
+    thread::scope(|scope| EDITS.iter().for_each(|(what, edit)| drop(scope.spawn(|| is_the_same_after(what, edit)))));
+}
+
+fn is_the_same_after(what: &str, edit: &str) {
+    let lab = Lab::new(&[("a", &policy("backup", &[1])), ("b", &policy("backup", &[2])), ("c", &policy("other", &[3]))]);
+    lab.settle(&["a", "b", "c"]);
+    let answers = || -> Vec<Option<String>> {
+        let asked = [1, 2, 3, 9].into_iter().flat_map(|number| ["backup", "other", "backuq"].map(|account| (account, number)));
+        asked.map(|(account, number)| lab.client(account, number)).collect()
+    };
+    let before = answers();
+    let edit = edit.replace('K', fingerprint(9).as_str());
+    must(Command::new("sh").args(["-ec", &edit]).current_dir(lab.path().join("policies")));
+    let with = answers();
+    fs::remove_file(lab.index()).unwrap();
+    assert_eq!(with, answers(), "{what}");
+    assert_ne!(with, before, "{what}: this says something");
+}
+
 #[test]
 fn a_policy_that_changed_before_the_clock_went_back_is_read_again() {
     let lab = Lab::new(&[("a", &policy("backup", &[1]))]);
@@ -84,7 +134,7 @@ fn a_policy_that_changed_before_the_clock_went_back_is_read_again() {
     let text = fs::read_to_string(lab.index()).unwrap();
     let line = text.lines().find(|line| line.starts_with("a ")).unwrap();
     let mut words: Vec<_> = line.split(' ').map(str::to_owned).collect();
-    words[3] = (words[3].parse::<i64>().unwrap() + 9).to_string();
+    words[2] = format!("{:x}", i64::from_str_radix(&words[2], 16).unwrap() + 9);
     let ahead =
         text.replace(line, &words.join(" ")).replace(&format!("{} a backup\n", fingerprint(1)), &format!("{} a backup\n", fingerprint(2)));
     assert_eq!(ahead.len(), text.len());
@@ -171,7 +221,8 @@ fn a_key_that_is_known_costs_the_reading_of_one_policy() {
     }
     let policies: Vec<_> = (0..40).map(|number| (format!("c{number}"), policy("backup", &[number]))).collect();
     let lab = Lab::new(&policies.iter().map(|(client, text)| (client.as_str(), text.as_str())).collect::<Vec<_>>());
-    lab.refresh();
+    let names: Vec<_> = policies.iter().map(|(client, _)| client.as_str()).collect();
+    lab.settle(&names);
     let (kind, text) = key(7);
     let log = lab.path().join("trace");
     let mut command = Command::new("strace");

@@ -77,8 +77,8 @@ impl Lab {
         until("a change of the files would show", || {
             self.refresh();
             let text = fs::read_to_string(self.index()).unwrap();
-            let has = |client: &&str| text.lines().any(|line| line.starts_with(&format!("{client} ")));
-            clients.iter().all(has) && !text.lines().next().unwrap().ends_with(" -")
+            let has = |client: &&str| text.lines().any(|line| line.starts_with(&format!("{client} ")) && !line.ends_with(" -"));
+            clients.iter().all(has) && !text.lines().next().unwrap().contains(" -")
         });
     }
 

@@ -15,12 +15,13 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 /// one clock, `maintain` does what other stories do when it is due, which `status` shows, and leaves what lasts to `states`, the digest tells of both,
 /// `init` and `add-client` end with a check, what a client has beside its account is a policy and a repository, `remove-client` leaves to `watch` what waits for
 /// a mail, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 37] = [
+const ARROWS: [(&str, &str, &str); 38] = [
     ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
     ("act", "clients", "config"),
     ("act", "clients", "store"),
+    ("act", "config", "several"),
     ("act", "history", "store"),
     ("act", "mend", "child"),
     ("act", "names", "child"),

@@ -36,7 +36,7 @@ use crate::act::store::{Lock, OrTrouble as _, lock, remembered, tree};
 use crate::terms::{NamePattern, Reason, STATE, SnapshotName};
 
 pub use book::Counted;
-pub use ledgers::{Follower, Ids, Ledgers, Lines, Piece, Place, events, of_account};
+pub use ledgers::{Follower, Ids, Ledgers, Lines, Piece, Place, of_account, recorded};
 pub use notes::Protected;
 pub use past::Dated;
 pub use reap::Reaped;

@@ -179,10 +179,13 @@ impl Repository {
     ///
     /// # Errors
     /// With [`Code::Busy`] when another push holds it, be it the gate or an rsync whose gate is
-    /// gone; with [`Code::Owners`] when its ids mean something else than when they were looked at.
+    /// gone; with [`Code::Owners`] when its ids mean something else than when they were looked at, or
+    /// its file system keeps none.
     pub fn hold(&self) -> Result<Held<'_>, Reason> {
         let lock = self.locked("lock")?;
         self.locked("rsync.lock")?;
+        // Before the note, which would have the repository stay one with owners.
+        self.try_owners()?;
         self.remember()?;
         Ok(Held { repository: self, lock })
     }

@@ -7,9 +7,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs};
 use nix::unistd::{getegid, geteuid};
 
 use super::disk::{found, read_value, write_value};
@@ -19,9 +21,16 @@ use crate::decide::owners::{self, Remembered, unusable};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::sandbox::spec::Ids;
 use crate::terms::limits::MAX_MAPPING_NOTE;
-use crate::terms::{Account, Owners, Reason, STATE};
+use crate::terms::text::{os_words, printable_path};
+use crate::terms::{Account, Mapping, Owners, Reason, STATE};
 
 pub(super) const NOTE: &str = "owners.json";
+
+/// File systems that are known to keep owners.
+const KEEPERS: [FsType; 4] = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC];
+
+/// A directory that is there for a moment, to see whom it belongs to.
+const TRIED: &str = "owners.try";
 
 /// Where root notes what it does to the repository at `path`: beside it, since the account can
 /// write in it.
@@ -89,6 +98,55 @@ impl Repository {
         Ok(())
     }
 
+    /// Makes sure that this file system keeps a client's owners, in what it does for a client's root
+    /// as well. Some let nobody give a file away (NFS, FUSE), or only say that they did (CIFS); behind
+    /// others stands a process that does not know the client's ids (gocryptfs). A push would store
+    /// there what happens to belong to root. For the holder of the repository; what else is wrong with
+    /// the disk the push itself finds.
+    pub(super) fn try_owners(&self) -> Result<(), Reason> {
+        let Some(mapping) = &self.mapping else { return Ok(()) };
+        // To try it takes a millisecond, which most need not wait for.
+        if statfs(&self.state()).is_ok_and(|found| KEEPERS.contains(&found.filesystem_type())) {
+            return Ok(());
+        }
+        let why = match self.tried_owners(mapping) {
+            Ok(true) => return Ok(()),
+            Ok(false) => "it takes an owner and has another".to_owned(),
+            Err(error) if is_about_owners(&error) => os_words(&error),
+            Err(_) => return Ok(()),
+        };
+        let detail = format!("the file system of `{}` does not keep owners: {why}", printable_path(&self.root));
+        Err(unusable(&detail)
+            .remedy("say `owners: drop` in the policy, or have the repository on a local file system, such as ext4 or XFS"))
+    }
+
+    fn tried_owners(&self, mapping: &Mapping) -> io::Result<bool> {
+        let tried = self.state().join(TRIED);
+        let inner = tried.join("inner");
+        let remove = || {
+            let _ = fs::remove_dir(&inner);
+            let _ = fs::remove_dir(&tried);
+        };
+        // Somebody who was killed may have left it.
+        fs::create_dir(&tried).or_else(|_| {
+            remove();
+            fs::create_dir(&tried)
+        })?;
+        // Another than root, where the account has an id for one.
+        let [user, group] = [&mapping.users, &mapping.groups].map(|map| map.count().saturating_sub(1).min(1));
+        let has_owner = || -> io::Result<bool> {
+            self.give(&tried)?;
+            lchown(&tried, Some(user), Some(group))?;
+            let found = fs::symlink_metadata(&tried)?;
+            // A client's root may, whoever owns it.
+            fs::create_dir(&inner)?;
+            Ok((found.uid(), found.gid()) == (user, group))
+        };
+        let has_owner = has_owner();
+        remove();
+        has_owner
+    }
+
     /// The client's ids, where this process is in the user namespace of them.
     pub(super) fn ids(&self) -> Option<Ids> {
         self.mapping.as_ref().map(Ids::of)
@@ -115,10 +173,16 @@ impl Repository {
     }
 }
 
+/// Whether it says that an owner cannot be stored, or that whoever has power over it has none there.
+fn is_about_owners(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::InvalidInput];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(libc::EOVERFLOW)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{Code, IdMap, IdRange, Mapping};
+    use crate::terms::{Code, IdMap, IdRange};
 
     #[test]
     fn what_was_remembered_has_to_be_so_still_when_the_repository_is_held() {
@@ -130,7 +194,7 @@ mod tests {
         };
         let held = |path: &Path, mapping: Option<&Mapping>| {
             let repository = Repository::open(path, nix::unistd::getuid().as_raw(), mapping).unwrap();
-            repository.hold().map(drop)
+            repository.remember()
         };
         assert_eq!(remembered(&plain).unwrap(), Remembered::Nothing);
         held(&plain, None).unwrap();

@@ -55,7 +55,11 @@ pub(super) fn mounts(site: &Site, policies: &[Policy]) -> Vec<Finding> {
     for (path, origin) in stores.chain(policies.iter().map(|policy| (&policy.path, policy.origins.of("path")))) {
         if device(path).is_some_and(|disk| seen.insert(disk)) && system::notes_reading(path) {
             let message = format!("the disk of {} is mounted without `noatime`", quoted_path(path));
-            found.push(Finding::note(origin.clone(), message, "mount it with noatime: otherwise whoever reads snapshots (maintain, drill, restore) writes times"));
+            found.push(Finding::note(
+                origin.clone(),
+                message,
+                "mount it with noatime: otherwise whoever reads snapshots (maintain, drill, restore) writes times",
+            ));
         }
         let Some(point) = missing.iter().find(|point| path.starts_with(point)).filter(|point| !reported.contains(point)) else { continue };
         reported.push(point);

@@ -3,10 +3,7 @@
 //! is told, and never stops the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,6 +13,7 @@ use crate::act::inspect::running_uid;
 use crate::act::names;
 use crate::act::prune::Place;
 use crate::act::record::spool;
+use crate::act::several;
 use crate::admin::{states, status};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
@@ -75,41 +73,19 @@ pub(super) fn all(directory: &Path, site: &Site, memory: &Memory, span: Span) ->
     let reader = Reader { span, past: memory.digest.as_ref() };
     let look = Look { site, memory, lasting, reader };
     let mut accounts: BTreeMap<u32, BTreeSet<ClientName>> = BTreeMap::new();
-    for (client, uid, read) in look.each(policies) {
+    let all = several::each(policies, several::processors(), |(name, policy)| look.one(name, policy));
+    for (client, uid, read) in all.into_iter().flatten() {
         if let Some(uid) = uid {
             accounts.entry(uid).or_default().insert(client.name.clone());
         }
         found.read(client.name.as_str(), read);
         found.clients.push(client);
     }
-    found.clients.sort_by(|one, other| one.name.cmp(&other.name));
     apart(site, accounts, reader, &mut found);
     found
 }
 
 impl Look<'_> {
-    /// Several at once.
-    fn each(&self, policies: Vec<config::Loaded>) -> Vec<One> {
-        let queue = Mutex::new(policies.into_iter());
-        let done = Mutex::new(Vec::new());
-        let work = || {
-            loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((name, policy)) = next else { return };
-                let one = self.one(name, policy);
-                done.lock().unwrap_or_else(PoisonError::into_inner).extend(one);
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..thread::available_parallelism().map_or(1, NonZero::get) {
-                // With fewer it takes longer.
-                let _ = thread::Builder::new().spawn_scoped(scope, work);
-            }
-            work();
-        });
-        done.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A client; `None` if it is another account's.
     fn one(&self, name: ClientName, policy: Result<Policy, Fault>) -> Option<One> {
         let new = Client {

@@ -3,6 +3,7 @@
 //!
 //! Standard output is the answer, and standard error one reason if there is none.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -30,7 +31,7 @@ use crate::decide::push::outcome::Ended;
 use crate::decide::sandbox::spec::{Confinement, Limits};
 use crate::terms::limits::{MAX_SHOWN_FILE, READER_MEMORY};
 use crate::terms::selector::Selector;
-use crate::terms::{ClientName, Code, Mapping, Reason, SnapshotName, Zone, exit};
+use crate::terms::{ClientName, Code, Event, Mapping, Reason, SnapshotName, Zone, exit};
 
 /// The hidden word of the process that reads.
 pub(crate) const READ: &str = "read-history";
@@ -151,9 +152,8 @@ impl Asking<'_> {
     fn task(&self, asked: &Asked, repository: &Repository, names: Vec<SnapshotName>) -> Result<Task, Reason> {
         let current = std::fs::read_link(repository.current()).unwrap_or_default();
         let current = current.strip_prefix("snapshots").ok().and_then(Path::to_str).map(str::to_owned);
-        let partial = self.partial(asked, repository);
-        let snapshots: Vec<_> =
-            names.into_iter().map(|name| Candidate { partial: partial.iter().any(|partial| partial == name.as_str()), name }).collect();
+        let partial = self.partial(asked, repository, &names);
+        let snapshots: Vec<_> = names.into_iter().map(|name| Candidate { partial: partial.contains(name.as_str()), name }).collect();
         let current = snapshots.iter().map(|one| &one.name).find(|name| Some(name.as_str()) == current.as_deref());
         let history = History { snapshots: &snapshots, current, now: self.now, zone: self.zone };
         let select = |selector: &Selector| history.select(selector).cloned().map_err(|fault| query::snapshot(fault.to_string()));
@@ -181,7 +181,7 @@ impl Asking<'_> {
     }
 
     /// Snapshots whose push did not bring everything, where somebody asks for one that is whole.
-    fn partial(&self, asked: &Asked, repository: &Repository) -> Vec<String> {
+    fn partial(&self, asked: &Asked, repository: &Repository, names: &[SnapshotName]) -> BTreeSet<String> {
         let asks = |selector: &Selector| *selector == Selector::Complete;
         let is_asked = match &asked.query {
             Query::Ls { when, .. } | Query::Cat { when, .. } | Query::Find { when: Some(when), .. } => asks(when),
@@ -190,14 +190,19 @@ impl Asking<'_> {
             Query::List | Query::Usage | Query::History { .. } | Query::Find { when: None, .. } => false,
             Query::Yesterday { back: query::Back::By { .. }, .. } => false,
         };
+        let mut partial = BTreeSet::new();
         if !is_asked {
-            return Vec::new();
+            return partial;
         }
-        let events = prune::events(&repository.state(), |event| event.push().is_some_and(|facts| facts.snapshot.is_some()));
-        // A name may have been given again: what was recorded last is about the one that is there.
-        let all: std::collections::BTreeMap<_, _> =
-            events.iter().filter_map(|event| event.push().and_then(|facts| Some((facts.snapshot.clone()?, facts.partial)))).collect();
-        all.into_iter().filter_map(|(name, partial)| partial.then_some(name)).collect()
+        let names: BTreeSet<_> = names.iter().map(SnapshotName::as_str).collect();
+        let is_about_one =
+            |event: &Event| event.push().and_then(|facts| facts.snapshot.as_deref()).is_some_and(|name| names.contains(name));
+        prune::recorded(&repository.state(), is_about_one, |event| {
+            // A name may have been given again: what was recorded last is about the one that is there.
+            let Some(facts) = event.push() else { return };
+            facts.snapshot.as_deref().map(|name| if facts.partial { partial.insert(name.to_owned()) } else { partial.remove(name) });
+        });
+        partial
     }
 }
 

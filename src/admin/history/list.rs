@@ -1,6 +1,6 @@
 //! `snapgate list`: the snapshots of one client, or of all, for the administrator.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn snapshots(text: &mut String, site: &Site, policy: &Policy, now: DateTime<Utc>
     }
     let _ = writeln!(text, "{client}: {count} in {}", policy.path.display());
     listed.lines.iter().for_each(|line| writeln!(text, "  {}", line.line(true)).unwrap_or_default());
-    unknown(text, &listed.events);
+    unknown(text, &listed.unknown);
     Ok(true)
 }
 
@@ -103,10 +103,17 @@ pub(super) fn for_client(repository: &Repository, policy: &Policy, now: DateTime
     Ok(text)
 }
 
-/// A client's snapshots, and the events that say so.
+/// A client's snapshots, and what of its ledgers only another version can read.
 struct Listed {
     lines: Vec<Line>,
-    events: Vec<Event>,
+    unknown: Unknown,
+}
+
+/// How many such events there are, and the last of them.
+#[derive(Default)]
+struct Unknown {
+    count: usize,
+    last: VecDeque<Event>,
 }
 
 /// What is known of a snapshot.
@@ -124,31 +131,47 @@ impl Listed {
     fn of(repository: &Repository, policy: &Policy, now: DateTime<Utc>, protected: &BTreeSet<String>) -> Result<Self, String> {
         let mut names = repository.names(&policy.names).map_err(|reason| reason.detail)?;
         names.sort_by_key(|name| name.at);
-        let is_about_snapshots = |event: &Event| event.push().is_some_and(|facts| facts.snapshot.is_some());
-        let events = prune::events(&repository.state(), |event| is_about_snapshots(event) || matches!(event.view(), View::Unknown(_)));
-        // A name may have been given again: what was recorded last is about the one that is there.
-        let published: BTreeMap<&str, (DateTime<Utc>, &PushFacts)> = events
-            .iter()
-            .filter_map(|event| event.push().and_then(|facts| Some((facts.snapshot.as_deref()?, (event.at, facts)))))
-            .collect();
+        let mut published: BTreeMap<&str, Option<(DateTime<Utc>, PushFacts)>> = names.iter().map(|name| (name.as_str(), None)).collect();
+        let there: BTreeSet<_> = published.keys().copied().collect();
+        let is_about_one =
+            |event: &Event| event.push().and_then(|facts| facts.snapshot.as_deref()).is_some_and(|name| there.contains(name));
+        let mut unknown = Unknown::default();
+        prune::recorded(
+            &repository.state(),
+            |event| is_about_one(event) || matches!(event.view(), View::Unknown(_)),
+            |event| match event.push() {
+                // A name may have been given again: what was recorded last is about the one that is there.
+                Some(facts) => {
+                    let of = facts.snapshot.as_deref().and_then(|name| published.get_mut(name));
+                    of.into_iter().for_each(|last| *last = Some((event.at, facts.clone())));
+                }
+                None => unknown.add(event),
+            },
+        );
         let current = std::fs::read_link(repository.current()).unwrap_or_default();
-        let lines = names.into_iter().map(|name| {
-            let facts = published.get(name.as_str());
+        let lines = names.iter().map(|name| {
+            let facts = published.remove(name.as_str()).flatten();
             Line {
                 age: now - name.at,
                 is_current: current.ends_with(name.as_str()),
                 is_held: repository.is_held(name.as_str()),
                 is_protected: protected.contains(name.as_str()),
-                missing: facts.and_then(|(at, facts)| missing(repository, &name, *at, facts)),
-                facts: facts.map(|(_, facts)| (*facts).clone()),
-                name,
+                missing: facts.as_ref().and_then(|(at, facts)| missing(repository, name, *at, facts)),
+                facts: facts.map(|(_, facts)| facts),
+                name: name.clone(),
             }
         });
-        Ok(Self { lines: lines.collect(), events: Vec::new() }.with(events))
+        Ok(Self { lines: lines.collect(), unknown })
     }
+}
 
-    fn with(self, events: Vec<Event>) -> Self {
-        Self { events, ..self }
+impl Unknown {
+    fn add(&mut self, event: Event) {
+        self.count += 1;
+        self.last.push_back(event);
+        if self.last.len() > MAX_UNKNOWN {
+            self.last.pop_front();
+        }
     }
 }
 
@@ -245,13 +268,12 @@ fn seconds(seconds: f64) -> u64 {
 }
 
 /// Adds the last events that only a later version can read, and how many there are.
-fn unknown(text: &mut String, events: &[Event]) {
-    let unknown: Vec<_> = events.iter().filter(|event| matches!(event.view(), View::Unknown(_))).collect();
-    if !unknown.is_empty() {
-        let _ =
-            writeln!(text, "  {} of the ledger that only another version of snapgate can read:", counted(unknown.len(), "event", "events"));
+fn unknown(text: &mut String, unknown: &Unknown) {
+    if unknown.count > 0 {
+        let count = counted(unknown.count, "event", "events");
+        let _ = writeln!(text, "  {count} of the ledger that only another version of snapgate can read:");
     }
-    for event in unknown.iter().skip(unknown.len().saturating_sub(MAX_UNKNOWN)) {
+    for event in &unknown.last {
         let _ = writeln!(text, "    {}", line::plain(event));
     }
 }

@@ -14,15 +14,13 @@ mod told;
 use std::fs::File;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::act::child;
 use crate::act::inspect::running_uid;
 use crate::act::record::spool::{Spool, Stamp};
-use crate::act::{config, names, process};
+use crate::act::{config, names, process, several};
 use crate::admin::prune::{Client, Failure, LOOK, Printed};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::MAINTAIN_JOBS;
@@ -104,33 +102,18 @@ fn each(directory: &Path, clients: Vec<Found>, orders: &Orders, lock: &File) -> 
     if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
-    let usual = thread::available_parallelism().map_or(1, NonZero::get).min(MAINTAIN_JOBS);
-    let jobs = orders.jobs.map_or(usual, |jobs| usize::from(jobs.get())).min(clients.len()).max(1);
-    let queue = Mutex::new(clients.into_iter());
-    let done = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((name, found)) = next else { return };
-            bar.set_message(name.to_string());
-            let new = || Summary::of(&name, orders.dry_run);
-            let summary = match found {
-                Ok(()) => started(directory, &name, orders.dry_run, lock).unwrap_or_else(|failure| new().failed(failure)),
-                Err(failure) => new().unreadable(failure),
-            };
-            done.lock().unwrap_or_else(PoisonError::into_inner).push(summary);
-            bar.inc(1);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..jobs {
-            // With fewer it takes longer.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
+    let jobs = orders.jobs.map_or(several::processors().min(MAINTAIN_JOBS), |jobs| usize::from(jobs.get()));
+    let mut all = several::each(clients, jobs, |(name, found)| {
+        bar.set_message(name.to_string());
+        let new = || Summary::of(&name, orders.dry_run);
+        let summary = match found {
+            Ok(()) => started(directory, &name, orders.dry_run, lock).unwrap_or_else(|failure| new().failed(failure)),
+            Err(failure) => new().unreadable(failure),
+        };
+        bar.inc(1);
+        summary
     });
     bar.finish_and_clear();
-    let mut all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     all.sort_by(|one, other| one.client.cmp(&other.client));
     all
 }

@@ -5,10 +5,7 @@ mod table;
 
 pub(in crate::admin) use table::fitted;
 
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -17,7 +14,7 @@ use crate::act::inspect::running_uid;
 use crate::act::prune::{Opened, Place};
 use crate::act::record::spool;
 use crate::act::store::mounted;
-use crate::act::{clock, config, names};
+use crate::act::{clock, config, names, several};
 use crate::admin::maintain::{Facts, due};
 use crate::admin::prune::{Client, Failure, LOOK, Printed, failure};
 use crate::admin::states;
@@ -118,32 +115,12 @@ pub(in crate::admin) fn standings(directory: &Path, site: &Site, client: Option<
             all.into_iter().map(|(name, policy)| (name, policy.map_err(|fault| (fault.to_string(), exit::CONFIG)))).collect()
         }
     };
-    Ok(each(site, policies))
-}
-
-fn each(site: &Site, policies: Vec<(ClientName, Result<Policy, Failure>)>) -> Vec<Standing> {
-    let queue = Mutex::new(policies.into_iter());
-    let done = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((name, policy)) = next else { return };
-            let standing = policy.and_then(|policy| of(site, &policy)).transpose();
-            let failed = |(what, _)| Standing { client: name.to_string(), problem: Some(what), ..Standing::default() };
-            let standing = standing.map(|standing| standing.unwrap_or_else(failed));
-            done.lock().unwrap_or_else(PoisonError::into_inner).extend(standing);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..thread::available_parallelism().map_or(1, NonZero::get) {
-            // With fewer it takes longer.
-            let _ = thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
+    let all = several::each(policies, several::processors(), |(name, policy)| {
+        let standing = policy.and_then(|policy| of(site, &policy)).transpose()?;
+        let failed = |(what, _)| Standing { client: name.to_string(), problem: Some(what), ..Standing::default() };
+        Some(standing.unwrap_or_else(failed))
     });
-    let mut all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    all.sort_by(|one, other| one.client.cmp(&other.client));
-    all
+    Ok(all.into_iter().flatten().collect())
 }
 
 /// How a client stands; `None` if it is another account's. This reads names and the gate's own

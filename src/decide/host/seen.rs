@@ -239,7 +239,7 @@ pub(crate) fn missing(origin: &Origin, path: &Path, user: &str, client: &ClientN
 pub(crate) fn served(origin: &Origin, path: &Path, owners: &Owners, mountinfo: &[u8]) -> Option<Finding> {
     let is_lost = matches!(owners, Owners::Mapped(_)) && mounts::is_served(mountinfo, path);
     let message =
-        format!("the repository {} is on a file system of FUSE, which keeps no owners: snapshots come out partial, or empty", shown(path));
+        format!("the repository {} is on a file system of FUSE, which keeps no owners: its client's pushes are refused", shown(path));
     is_lost.then(|| Finding::wrong(origin.clone(), message, "say `owners: drop`, or keep the store on LUKS (docs/encryption.md)"))
 }
 

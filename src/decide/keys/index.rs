@@ -1,8 +1,8 @@
 //! The index of keys: which policies list a key, and of which state of their files that was read.
 //!
 //! It is a hint. What it says of a key is proved by reading that policy, and that it says nothing
-//! counts only for files that are as they were. So one that is old, cut or made up lets nobody in, and
-//! keeps nobody out whose policy has changed since.
+//! counts only for files that are as they were. So an answer is the same as without it: one that is
+//! old, cut or made up lets nobody in, and keeps nobody out whose policy has changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,36 +11,76 @@ use crate::terms::limits::MAX_INDEX_HEAD;
 use crate::terms::{ClientName, Fingerprint};
 
 /// The beginning of the first line, and the version of what follows.
-const MARK: &str = "snapgate-keys 1";
+const MARK: &str = "snapgate-keys 2";
 
-/// A file, as long as nobody has touched it. Nobody can set the time of its last change.
+/// A file or a directory, as long as nobody has touched it. Nobody can set the time of its last change,
+/// which every other change sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// Its inode.
     pub inode: u64,
-    /// Its length.
-    pub size: u64,
     /// When it last changed, by its file system: seconds and nanoseconds.
     pub changed: (i64, i64),
 }
 
-/// How many seconds a file has to be as it is until its stamp tells the next change from this one:
-/// as coarse as the clock of a file system may be.
+/// How many seconds a file has to be as it is until its stamp tells the next change from this one: as
+/// coarse as the clock of a file system may be. The time is set before the bytes are written, too.
 const COARSE: i64 = 2;
 
+/// The same of a directory whose file system counts nanoseconds: its clock goes on with the kernel's
+/// ticks, and a directory is locked while it changes.
+const TICKS: i64 = 20_000_000;
+
+/// What the clocks of others count.
+const MILLISECOND: i64 = 1_000_000;
+
+/// What stands where there is no stamp.
+const NONE: &str = "-";
+
 impl Stamp {
-    /// Whether a later change would show, by the time of its file system.
+    /// Whether a later change of this file would show, by the time of its file system.
     pub fn is_settled(&self, now: (i64, i64)) -> bool {
         self.changed.0.saturating_add(COARSE) < now.0
     }
 
-    fn text(&self) -> String {
-        format!("{} {} {} {}", self.inode, self.size, self.changed.0, self.changed.1)
+    /// Whether a later change of the names in this directory would show.
+    pub fn has_settled_names(&self, now: (i64, i64)) -> bool {
+        let passed = |(seconds, nanos): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let is_fine = self.changed.1 % MILLISECOND != 0;
+        self.is_settled(now) || (is_fine && passed(self.changed) + i128::from(TICKS) < passed(now))
     }
 
-    fn read<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
-        let (inode, size) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        Some(Self { inode, size, changed: (words.next()?.parse().ok()?, words.next()?.parse().ok()?) })
+    fn text(stamp: Option<Self>) -> String {
+        let [inode, seconds, nanos] = match stamp {
+            None => return NONE.to_owned(),
+            Some(Self { inode, changed: (seconds, nanos) }) => [inode, seconds.cast_unsigned(), nanos.cast_unsigned()],
+        };
+        format!("{inode:x} {seconds:x} {nanos:x}")
+    }
+
+    /// Reads one, or that there is none, and what separates it from the next. The outer `None`: it is
+    /// neither. Digit by digit: ten thousand of them are read for an answer.
+    fn read(text: &mut std::slice::Iter<'_, u8>) -> Option<Option<Self>> {
+        if let Some(rest) = text.as_slice().strip_prefix(NONE.as_bytes()) {
+            *text = rest.iter();
+            return matches!(text.next(), None | Some(b' ')).then_some(None);
+        }
+        let mut number = || {
+            let mut value = None;
+            loop {
+                let digit = match text.next() {
+                    Some(digit @ b'0'..=b'9') => digit - b'0',
+                    Some(letter @ b'a'..=b'f') => letter - b'a' + 10,
+                    Some(b' ') | None => return value,
+                    Some(_) => return None,
+                };
+                let before = value.unwrap_or(0_u64);
+                value = (before >> 60 == 0).then_some((before << 4) | u64::from(digit));
+                value?;
+            }
+        };
+        let inode = number()?;
+        Some(Some(Self { inode, changed: (number()?.cast_signed(), number()?.cast_signed()) }))
     }
 }
 
@@ -60,7 +100,9 @@ pub struct Entry {
 pub struct Index {
     /// The site file, whose defaults are part of every policy; `None`: it may change unseen.
     pub site: Option<Stamp>,
-    /// What each file said.
+    /// The directory of policies; `None`: one may come unseen.
+    pub directory: Option<Stamp>,
+    /// What each file said that has a policy's name.
     pub entries: BTreeMap<ClientName, Entry>,
 }
 
@@ -69,6 +111,8 @@ pub struct Index {
 pub struct Head {
     /// As in [`Index`].
     pub site: Option<Stamp>,
+    /// As in [`Index`].
+    pub directory: Option<Stamp>,
     /// Bytes of this line.
     pub length: u64,
     /// Bytes of the lines of keys, which follow.
@@ -83,13 +127,13 @@ impl Head {
     pub fn read(beginning: &[u8], size: u64) -> Option<Self> {
         let line = beginning.split(|byte| *byte == b'\n').next().filter(|line| line.len() < MAX_INDEX_HEAD.min(beginning.len()))?;
         let words = std::str::from_utf8(line).ok()?.strip_prefix(MARK)?.strip_prefix(' ')?;
-        let mut words = words.split(' ');
+        let mut words = words.splitn(3, ' ');
         let (keys, files): (u64, u64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let length = line.len() as u64 + 1;
         let is_whole = length.checked_add(keys).and_then(|sum| sum.checked_add(files)) == Some(size);
-        let mut words = words.filter(|word| *word != "-");
-        let site = Stamp::read(&mut words);
-        is_whole.then_some(Self { site, length, keys, files })
+        let mut stamps = words.next()?.as_bytes().iter();
+        let (site, directory) = (Stamp::read(&mut stamps)?, Stamp::read(&mut stamps)?);
+        is_whole.then_some(Self { site, directory, length, keys, files })
     }
 
     /// Of which clients the lines of keys say that a policy for this account lists the key.
@@ -105,13 +149,10 @@ impl Head {
         named.collect()
     }
 
-    /// What the lines of files say of their state. What cannot be read is as if it were not there.
-    pub fn stamps(files: &str) -> BTreeMap<&str, Stamp> {
-        let line = |line: &'_ str| -> Option<(usize, Stamp)> {
-            let mut words = line.split(' ');
-            Some((words.next()?.len(), Stamp::read(&mut words)?))
-        };
-        files.lines().filter_map(|text| line(text).and_then(|(length, stamp)| Some((text.get(..length)?, stamp)))).collect()
+    /// What a line of files says: a client's name, and the state of its file.
+    pub fn file(line: &str) -> Option<(&str, Option<Stamp>)> {
+        let (client, stamp) = line.split_once(' ')?;
+        Some((client, Stamp::read(&mut stamp.as_bytes().iter())?))
     }
 }
 
@@ -143,12 +184,10 @@ impl Index {
         let keys: String = keys.into_iter().collect();
         let mut files = String::new();
         for (client, entry) in &self.entries {
-            if let Some(stamp) = entry.stamp {
-                let _ = writeln!(files, "{client} {}", stamp.text());
-            }
+            let _ = writeln!(files, "{client} {}", Stamp::text(entry.stamp));
         }
-        let site = self.site.map_or_else(|| "-".to_owned(), |stamp| stamp.text());
-        format!("{MARK} {} {} {site}\n{keys}{files}", keys.len(), files.len())
+        let [site, directory] = [self.site, self.directory].map(Stamp::text);
+        format!("{MARK} {} {} {site} {directory}\n{keys}{files}", keys.len(), files.len())
     }
 
     /// Reads what was written; `None` where any of it is not as this program writes it.
@@ -158,17 +197,18 @@ impl Index {
         let (keys, files) = rest.split_at_checked(usize::try_from(head.keys).ok()?)?;
         let [keys, files] = [keys, files].map(|lines| std::str::from_utf8(lines).ok());
         let mut entries: BTreeMap<ClientName, Entry> = BTreeMap::new();
-        for (client, stamp) in Head::stamps(files?) {
-            entries.entry(client.parse().ok()?).or_default().stamp = Some(stamp);
+        for line in files?.lines() {
+            let (client, stamp) = Head::file(line)?;
+            entries.insert(client.parse().ok()?, Entry { stamp, ..Entry::default() });
         }
         for line in keys?.lines() {
             let mut words = line.splitn(3, ' ');
             let (key, client, account) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?);
-            let entry = entries.entry(client).or_default();
+            let entry = entries.get_mut(&client)?;
             account.clone_into(&mut entry.account);
             entry.keys.insert(key);
         }
-        let index = Self { site: head.site, entries };
+        let index = Self { site: head.site, directory: head.directory, entries };
         (index.text().as_bytes() == bytes).then_some(index)
     }
 }
@@ -184,7 +224,7 @@ mod tests {
     }
 
     fn stamp(number: u64) -> Stamp {
-        Stamp { inode: number, size: 7, changed: (1_795_000_000, 5) }
+        Stamp { inode: number, changed: (1_795_000_000, 5) }
     }
 
     fn index() -> Index {
@@ -198,8 +238,14 @@ mod tests {
             ("b", entry(2, "backup", &[2, 3])),
             ("c", entry(3, r"DOM\jane", &[1])),
             ("d", Entry { stamp: None, ..entry(4, "backup", &[9]) }),
+            ("e", Entry { account: String::new(), ..entry(5, "", &[]) }),
+            ("f", Entry::default()),
         ];
-        Index { site: Some(stamp(9)), entries: entries.into_iter().map(|(name, entry)| (name.parse().unwrap(), entry)).collect() }
+        Index {
+            site: Some(stamp(9)),
+            directory: Some(stamp(8)),
+            entries: entries.into_iter().map(|(name, entry)| (name.parse().unwrap(), entry)).collect(),
+        }
     }
 
     fn ask(text: &str, number: u8, account: &str) -> Option<Vec<String>> {
@@ -237,7 +283,7 @@ mod tests {
         }
         assert_eq!(Index::read(format!("{text}x").as_bytes()), None);
         assert_eq!(Index::read(text.replace(" a backup", " ../a backup").as_bytes()), None);
-        assert_eq!(Index::read(text.replace("keys 1", "keys 2").as_bytes()), None);
+        assert_eq!(Index::read(text.replace("keys 2", "keys 1").as_bytes()), None);
     }
 
     #[test]
@@ -247,6 +293,15 @@ mod tests {
         assert!(!stamp.is_settled((stamp.changed.0 + COARSE, 999_999_999)));
         assert!(stamp.is_settled((stamp.changed.0 + COARSE + 1, 0)));
         assert!(!stamp.is_settled((0, 0)), "the clock went back");
+        // A directory sooner, where nanoseconds are counted.
+        let fine = Stamp { changed: (5, 999_000_001), ..stamp };
+        for (now, is) in
+            [((5, 999_000_001), false), ((6, 19_000_001), false), ((6, 19_000_002), true), ((4, 0), false), ((i64::MAX, 0), true)]
+        {
+            assert_eq!(fine.has_settled_names(now), is, "{now:?}");
+        }
+        let coarse = Stamp { changed: (5, 990_000_000), ..stamp };
+        assert!(!coarse.has_settled_names((7, 999_999_999)) && coarse.has_settled_names((8, 0)));
     }
 
     proptest! {

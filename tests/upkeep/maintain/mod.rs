@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
-use snapgate::act::prune::events;
+use snapgate::act::prune::recorded;
 use snapgate::act::record::ledger;
 use snapgate::terms::{Event, Mail};
 use support::Gate;
@@ -37,7 +37,9 @@ fn with_history_in(gate: Gate, days: &[i64]) -> Gate {
 
 /// All events of a client, wherever they stand.
 fn told(gate: &Gate) -> Vec<Event> {
-    events(&gate.inside(".snapgate"), |_| true)
+    let mut all = Vec::new();
+    recorded(&gate.inside(".snapgate"), |_| true, |event| all.push(event));
+    all
 }
 
 fn count(directory: &Path) -> usize {

@@ -8,7 +8,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::act::config::{load_policy, load_site, zones};
 use snapgate::decide::keep::{Keep, Snapshot};
-use snapgate::terms::{NamePattern, Zone};
+use snapgate::terms::{Event, NamePattern, Zone};
 use support::{Gate, getent, run};
 
 use super::count;
@@ -172,8 +172,9 @@ fn nothing_is_left_behind(client: &Client, state: &Path, now: DateTime<Utc>) {
     let trash: Vec<_> = names("trash").into_iter().filter(|name| !name.ends_with(".json")).collect();
     let oldest = stamp(now - TimeDelta::hours(52));
     assert!(trash.iter().all(|name| *name.split('@').nth(1).unwrap() > *oldest), "{trash:?}");
-    let told = snapgate::act::prune::events(state, |event| event.push().is_some());
-    let told: BTreeSet<_> = told.iter().filter_map(|event| event.push()?.snapshot.clone()).collect();
+    let mut told = BTreeSet::new();
+    let is_a_push = |event: &Event| event.push().is_some();
+    snapgate::act::prune::recorded(state, is_a_push, |event| told.extend(event.push().and_then(|facts| facts.snapshot.clone())));
     assert!(client.stock.iter().all(|snapshot| told.contains(snapshot.name.as_str())), "what is there is told of");
     assert!(client.pushes > 60 && client.stock.len() < 40, "{} of {}", client.stock.len(), client.pushes);
     let old = names("ledgers");

@@ -112,14 +112,13 @@ pub fn of_account(spool: &Path, uid: u32) -> Result<Option<OwnedFd>, Reason> {
     opened.or_trouble("opening", &path)
 }
 
-/// All events that are `wanted` in the ledgers below a repository's own directory, the oldest
-/// ledger first, each event once. What cannot be read is left out.
-pub fn events(state: &Path, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let mut all = Vec::new();
+/// Hands out the events that are `wanted` in the ledgers below a repository's own directory, the
+/// oldest ledger first, each event once. What cannot be read is left out. An account may have recorded
+/// any number, so whoever takes them keeps no more than there are snapshots.
+pub fn recorded(state: &Path, wanted: impl Fn(&Event) -> bool, take: impl FnMut(Event)) {
     if let Ok(directory) = open_at(AT_FDCWD, state) {
-        let _ = each_once(&directory, wanted, |event| all.push(event));
+        let _ = each_once(&directory, wanted, take);
     }
-    all
 }
 
 impl Opened {

@@ -40,7 +40,9 @@ impl Place {
     }
 
     fn ids(&self) -> Vec<String> {
-        events(self.dir.path(), |_| true).into_iter().map(|event| event.id).collect()
+        let mut all = Vec::new();
+        recorded(self.dir.path(), |_| true, |event| all.push(event.id));
+        all
     }
 
     fn old(&self) -> Vec<String> {
