@@ -24,6 +24,8 @@ pub mod prune;
 pub mod pulls;
 pub mod record;
 pub mod sandbox;
+#[cfg(feature = "admin")]
+pub mod spools;
 pub mod store;
 #[cfg(feature = "admin")]
 pub mod ways;

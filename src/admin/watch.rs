@@ -13,6 +13,8 @@
 
 mod adopt;
 mod delivery;
+mod notices;
+mod pace;
 mod report;
 mod route;
 mod trial;
@@ -28,18 +30,20 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{self, AccountSpool, SpoolError, Stamp};
+use crate::act::record::spool::{AccountSpool, SpoolError, Stamp};
+use crate::act::spools;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
-use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
     MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG, WAYS_ROUNDS,
 };
+use crate::terms::text::counted;
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
 pub(crate) use self::adopt::{adopt, forget};
 use self::delivery::Delivery;
+use self::pace::{Pace, Sent};
 pub use self::report::WatchReport;
 pub use self::trial::test;
 use self::turn::acquire;
@@ -93,7 +97,7 @@ pub fn watchdog() {
 /// [`run`] with a clock and a stop of one's own.
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
     let ways = Ways::new(site);
-    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, ways: &ways };
+    let mut pass = Pass::new(site, means, &ways);
     for _ in 0..WAYS_ROUNDS {
         (pass.report.waiting, pass.report.busy) = (0, 0);
         if pass.mails(flush).is_err() {
@@ -112,15 +116,20 @@ struct Pass<'a> {
     site: &'a Site,
     means: &'a Means<'a>,
     ways: &'a Ways<'a>,
+    pace: Pace<'a>,
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(site: &'a Site, means: &'a Means<'a>, ways: &'a Ways<'a>) -> Self {
+        Self { site, means, ways, pace: Pace::new(site), report: WatchReport::default(), unreachable: 0 }
+    }
+
     /// Processes every account's mails.
     fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
-        let accounts = match spool::accounts(&self.site.spool) {
+        let accounts = match spools::all(self.site) {
             Ok(accounts) => accounts,
             Err(error) => {
                 self.problem(&error.to_string());
@@ -231,34 +240,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Makes mails of the notices about states, in the same safe order: mails, then counts. The
-    /// notices stay where they are, since the counts say which of them are mails.
-    fn take_notices(&mut self, spool: &AccountSpool, state: State, delivery: &mut Delivery) -> Result<State, Ended> {
-        let notices = match spool.states()?.map(|bytes| serde_json::from_slice::<Notices>(&bytes)).transpose() {
-            Ok(notices) => notices.unwrap_or_default(),
-            Err(error) => {
-                self.problem(&format!("the states of account {} cannot be read: {error}", spool.uid()));
-                return Ok(state);
-            }
-        };
-        let mut next = state.clone();
-        for notice in notices.from(state.told).take(MAX_WAITING.saturating_sub(delivery.waiting)) {
-            let mail = notice.mail(next.next, spool.uid());
-            self.step()?;
-            self.ways.notice(spool, &mail, notice.number(), (self.means.now)())?;
-            if self.wants_mail() {
-                spool.post(&mail)?;
-                next.next = next.next.saturating_add(1);
-                delivery.waiting += 1;
-            }
-            next.told = notice.number().saturating_add(1);
-        }
-        if next != state {
-            self.save(spool, &next)?;
-        }
-        Ok(next)
-    }
-
     /// The events of a batch. What cannot be read stays, and so do reports while too many mails
     /// wait.
     fn read(
@@ -336,8 +317,11 @@ impl Pass<'_> {
     fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
         delivery.down |= self.unreachable >= MAX_UNREACHABLE || !self.wants_mail();
         (delivery.waiting, delivery.alerts) = (0, 0);
-        for seq in spool.waiting()? {
-            let mail = match spool.mail(seq) {
+        let waiting = spool.waiting()?;
+        let mut pace = if waiting.is_empty() { None } else { self.pace.of(spool.uid(), (self.means.now)()) };
+        let mut held = 0_u64;
+        for seq in waiting {
+            let mail = match spool.mail(seq, &|who| self.ways.speaks_for(spool.uid(), who)) {
                 Ok(Some(mail)) => mail,
                 Ok(None) => continue,
                 Err(error) => {
@@ -346,17 +330,29 @@ impl Pass<'_> {
                 }
             };
             let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains(&seq);
-            if worth_it && self.try_one(spool, &mail, delivery)? {
+            let may = pace.as_ref().is_none_or(|sent| sent.may(mail.audience));
+            if worth_it && may && self.try_one(spool, &mail, pace.as_mut(), delivery)? {
                 continue;
             }
+            held += u64::from(worth_it && !may && mail.audience == Audience::Alerts);
             delivery.waiting += 1;
             delivery.alerts += usize::from(mail.audience == Audience::Alerts);
+        }
+        if held > 0 && !std::mem::replace(&mut delivery.held, true) {
+            let what = counted(held, "alert of account", "alerts of account");
+            self.problem(&format!("{what} {} wait: so many were sent of it in ten minutes", spool.uid()));
         }
         Ok(())
     }
 
     /// Tries one mail, and says whether it is out of the way now.
-    fn try_one(&mut self, spool: &AccountSpool, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
+    fn try_one(
+        &mut self,
+        spool: &AccountSpool,
+        mail: &ComposedMail,
+        pace: Option<&mut Sent>,
+        delivery: &mut Delivery,
+    ) -> Result<bool, Ended> {
         self.step()?;
         match mail::send(&route::settings(self.site, mail), mail, &|host, limit| {
             names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
@@ -368,6 +364,9 @@ impl Pass<'_> {
                 }
                 self.step()?;
                 spool.take_away(mail.seq)?;
+                // Where that cannot be noted, the next pass sends more.
+                let noted = pace.map_or(Ok(()), |pace| pace.sent(mail.audience, (self.means.now)()));
+                noted.unwrap_or_else(|error| self.problem(&error.to_string()));
                 return Ok(true);
             }
             Err(NotSent::Refused(why)) => {

@@ -142,6 +142,7 @@ fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
 fn watch(directory: &Path, flush: bool, test: Option<&ClientName>, detached: bool) -> ExitCode {
     watch::watchdog();
     process::bound_memory();
+    process::many_files();
     if detached {
         detach::leave_session();
         process::close_inherited();

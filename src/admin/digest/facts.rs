@@ -14,14 +14,14 @@ use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
 use crate::act::prune::{Ids, Place};
-use crate::act::record::spool;
+use crate::act::spools;
 use crate::admin::{states, status};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::digest::{Client, Seen, Span};
 use crate::decide::speak::rhythm;
 use crate::decide::speak::states::{Kind, Known, Memory};
-use crate::terms::limits::{MAX_ACCOUNTS, MAX_DIGEST_LEDGER};
+use crate::terms::limits::MAX_DIGEST_LEDGER;
 use crate::terms::text::os_words;
 use crate::terms::{Bytes, ClientName, Event, Reason, Zone};
 
@@ -188,13 +188,11 @@ fn read(who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event), sp
 fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: Span, found: &mut Found) {
     if running_uid() == 0 {
         // Root sees what others tried that have no client.
-        let (uids, is_all) = spool::uids(&site.spool);
-        uids.into_iter().for_each(|uid| {
-            accounts.entry(uid).or_default();
-        });
-        if !is_all {
-            let what = format!("the spool holds what is no account's, or more than {MAX_ACCOUNTS} of them, of which the rest are left out");
-            found.unread.push(what);
+        if let Ok(all) = spools::all(site) {
+            for uid in all.uids() {
+                accounts.entry(*uid).or_default();
+            }
+            found.unread.extend(all.odd().map(|odd| odd.to_string().lines().next().unwrap_or_default().to_owned()));
         }
     } else {
         accounts.entry(running_uid()).or_default();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::act::record::spool::{self, AccountSpool};
+use crate::act::record::spool::AccountSpool;
+use crate::act::spools;
 use crate::decide::policy::Site;
 use crate::decide::speak::states::{Fact, Kind};
 use crate::decide::speak::ways::Troubles;
@@ -53,10 +54,9 @@ fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Option<Way>, Queue
         queue.count += count;
         queue.oldest = since.map_or(queue.oldest, |since| since.min(queue.oldest));
     };
-    for account in spool::accounts(&site.spool).ok()?.into_iter().flatten() {
+    for account in spools::all(site).ok()?.flatten() {
         let waiting = account.waiting().unwrap_or_default();
-        let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
-        more(None, waiting.len(), first.map(|mail| account.waits_since(&mail, now)));
+        more(None, waiting.len(), waiting.first().and_then(|seq| account.mail_waits_since(*seq, now)));
         let waiting = account.dispatches().unwrap_or_default();
         for way in Way::ALL {
             let mut of_it = waiting.iter().filter(|one| one.way == way).peekable();

@@ -13,6 +13,8 @@ pub(super) struct Delivery {
     /// Mails that wait, and how many of them are alerts.
     pub(super) waiting: usize,
     pub(super) alerts: usize,
+    /// Whether it was said that some wait for their account's turn.
+    pub(super) held: bool,
     /// Mails that were refused in this pass; each is tried once.
     pub(super) refused: BTreeSet<u64>,
 }

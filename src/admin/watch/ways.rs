@@ -16,6 +16,7 @@ use super::report::WatchReport;
 use super::tried::{Place, Tried};
 use super::{Means, Stopped};
 use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError, Waiting};
+use crate::act::spools;
 use crate::act::ways::{self, NotTaken, Office};
 use crate::act::{config, inspect, names};
 use crate::decide::policy::{Policy, Site};
@@ -123,6 +124,16 @@ impl<'a> Ways<'a> {
         policy.as_ref().map(|policy| policy.as_ref().map(what)).map_err(|unreadable| *unreadable)
     }
 
+    /// Whether this is somebody for whom an account speaks: a client of its own, or itself. Nobody
+    /// knows that of a client whose policy cannot be read.
+    pub(super) fn speaks_for(&self, uid: u32, who: &str) -> bool {
+        if let Some(name) = who.strip_prefix("account ") {
+            return names::numbered(uid).is_some_and(|account| account.name == name);
+        }
+        let is_theirs = |policy: &Policy| names::named(&policy.user).is_some_and(|account| account.uid == uid);
+        who.parse().is_ok_and(|client| self.of(&client, is_theirs).is_ok_and(|theirs| theirs == Some(true)))
+    }
+
     /// Whether a client has a URL for pings. With a policy that cannot be read nothing was pushed.
     fn pings(&self, client: &ClientName) -> bool {
         self.of(client, |policy| policy.told.ping.is_some()).is_ok_and(|pings| pings == Some(true))
@@ -134,8 +145,8 @@ impl<'a> Ways<'a> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let Ok(accounts) = spool::accounts(&self.site.spool) else { return Ok(()) };
-        let accounts: Vec<_> = accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid())).collect();
+        let Ok(accounts) = spools::all(self.site) else { return Ok(()) };
+        let accounts: Vec<_> = accounts.only(&waiting).flatten().collect();
         if inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool) {
             // Its pass may have come while this one still wrote.
             accounts.iter().for_each(AccountSpool::wake);
