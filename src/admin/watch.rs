@@ -77,11 +77,15 @@ impl From<SpoolError> for Ended {
 /// everything that is counted now.
 pub fn run(site: &Site, flush: bool) -> WatchReport {
     let report = run_with(site, flush, &Means { now: &clock::now, go_on: &|| true });
-    Stamp::Ran("watch").leave(&site.spool);
     if report.sent > 0 {
         Stamp::Mailed.leave(&site.spool);
     }
     report
+}
+
+/// Notes that a `watch` has come to its end, with all that it had to do.
+pub fn ended(site: &Site) {
+    Stamp::Ran("watch").leave(&site.spool);
 }
 
 /// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. That loses nothing: see the top.
@@ -321,7 +325,7 @@ impl<'a> Pass<'a> {
         let mut pace = if waiting.is_empty() { None } else { self.pace.of(spool.uid(), (self.means.now)()) };
         let mut held = 0_u64;
         for seq in waiting {
-            let mail = match spool.mail(seq, &|who| self.ways.speaks_for(spool.uid(), who)) {
+            let mail = match spool.mail(seq, &|who| self.pace.speaks_for(spool.uid(), who)) {
                 Ok(Some(mail)) => mail,
                 Ok(None) => continue,
                 Err(error) => {

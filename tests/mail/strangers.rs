@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
+use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::speak::alerts::State;
-use snapgate::terms::limits::{ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_ACCOUNTS, PASSING_IN_SPAN, REPORTS_IN_SPAN};
+use snapgate::terms::limits::{ALERTS_IN_SPAN, FAILURES_IN_SPAN, LOOK_PATIENCE, MAX_ACCOUNTS, PASSING_IN_SPAN, REPORTS_IN_SPAN};
 
 use super::{Place, refusal, strange_account, write_as_nobody};
 use support::smtp::header;
@@ -57,6 +59,30 @@ fn no_number_of_directories_in_the_spool_keeps_root_s_mail_from_leaving() {
     let done = run(&place.site, true);
     assert_eq!((done.counted, done.sent, done.problems.len()), (2, 2, 1), "{done:?}");
     assert!(done.problems[0].contains("names that are no account's, such as `20"), "{done:?}");
+}
+
+#[test]
+fn what_waits_leaves_before_a_look_at_clients_which_may_never_end() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::with_files();
+    let home = strange_account(&place);
+    place.add(&refusal("web1", "key"));
+    write_as_nobody(&home.join("new/1.json"), &super::bounds::event_of("1", &refusal("web1", "quota")));
+    let mut watch = place.program(0, &[]);
+    fs::create_dir(place.dir.path().join("config/policies")).unwrap();
+    // For this a look waits, and a pass does not.
+    let lock = fs::File::create(place.own().join("lock")).unwrap();
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    let begun = Instant::now();
+    let mut running = watch.spawn().unwrap();
+    while place.mails().is_empty() {
+        assert!(begun.elapsed() < LOOK_PATIENCE && running.try_wait().unwrap().is_none(), "it looks first");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(lock);
+    running.wait().unwrap();
 }
 
 #[test]

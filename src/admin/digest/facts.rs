@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,8 +22,8 @@ use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::digest::{Client, Seen, Span};
 use crate::decide::speak::rhythm;
 use crate::decide::speak::states::{Kind, Known, Memory};
-use crate::terms::limits::MAX_DIGEST_LEDGER;
-use crate::terms::text::os_words;
+use crate::terms::limits::{MAX_DIGEST_LEDGER, STRANGERS_TIME};
+use crate::terms::text::{counted, os_words};
 use crate::terms::{Bytes, ClientName, Event, Reason, Zone};
 
 /// All of it.
@@ -197,7 +198,16 @@ fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: S
     } else {
         accounts.entry(running_uid()).or_default();
     }
-    for (uid, clients) in accounts {
+    // What strangers have there comes last, and in one line: whoever has ids of its own may be many.
+    let is_strange = |uid: u32, clients: &BTreeSet<ClientName>| clients.is_empty() && uid != running_uid();
+    let (strange, known): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|(uid, clients)| is_strange(*uid, clients));
+    let (begun, mut unread_of_strangers) = (Instant::now(), Vec::new());
+    for (uid, clients) in known.into_iter().chain(strange) {
+        let is_strange = is_strange(uid, &clients);
+        if is_strange && begun.elapsed() >= STRANGERS_TIME {
+            unread_of_strangers.push(format!("account {uid}: its ledger was not read, as others took too long"));
+            continue;
+        }
         let place = match Place::of_account(&site.spool, uid) {
             Ok(None) => continue,
             Ok(Some(place)) => Ok(place),
@@ -211,9 +221,14 @@ fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: S
             client.map_or(&mut seen, |client| &mut client.seen).add(&event, &span);
         };
         let unread = read(&name, place, &mut take, span);
-        found.unread.extend(unread);
+        if is_strange { &mut unread_of_strangers } else { &mut found.unread }.extend(unread);
         if seen != Seen::default() {
             found.apart.push((name, seen));
         }
+    }
+    if let Some(first) = unread_of_strangers.first() {
+        let others = unread_of_strangers.len() - 1;
+        let others = if others > 0 { format!(", and of {}", counted(others, "more account", "more accounts")) } else { String::new() };
+        found.unread.push(format!("{first}{others}"));
     }
 }

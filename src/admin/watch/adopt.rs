@@ -61,11 +61,11 @@ impl Pass<'_> {
         let looked = self.ways.look(account);
         self.noted(looked);
         let known: Option<State> = account.state().ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let speaks_for = &|who: &str| self.ways.speaks_for(account.uid(), who);
         // A mail with a number that was not given out never happened.
         let happened = |seq: &u64| known.as_ref().is_none_or(|known| *seq < known.next);
         let mut waiting: Vec<u64> = self.noted(account.waiting()).into_iter().filter(happened).collect();
         let mut left = waiting.split_off(waiting.len().min(MAX_WAITING)).len();
+        let speaks_for = &|who: &str| self.pace.speaks_for(account.uid(), who);
         let read: Vec<_> = waiting.iter().filter_map(|seq| account.mail(*seq, speaks_for).transpose()).collect();
         left += read.iter().filter(|mail| mail.is_err()).count();
         let mut theirs = known.unwrap_or_default();

@@ -1,26 +1,29 @@
-//! How many mails of one account root sends in a while. An account may have written any number into its
-//! spool, and whatever counts stand there are its own: so root counts itself, in its own spool.
+//! For whom an account speaks, and how many of its mails root sends in a while. An account may have
+//! written any number into its spool, and whatever counts stand there are its own: so root counts
+//! itself, in its own spool.
 //!
 //! What there is no room for waits. Accounts without a policy count as one, as whoever has ids of its
 //! own could be any number of them.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::act::inspect::running_uid;
+use crate::act::names::accounts;
 use crate::act::record::spool::{Spool, SpoolError};
 use crate::act::spools;
+use crate::decide::owners::remap::Kind;
 use crate::decide::policy::Site;
-use crate::terms::Audience;
 use crate::terms::limits::{ALERT_SPAN, ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_SENT, PASSING_IN_SPAN, REPORTS_IN_SPAN};
+use crate::terms::{Audience, ClientName};
 
 /// Of all accounts.
 pub(super) struct Pace<'a> {
     site: &'a Site,
-    clients: OnceCell<BTreeSet<u32>>,
+    clients: OnceCell<BTreeMap<ClientName, u32>>,
 }
 
 /// When mails of an account were sent lately, for root.
@@ -45,12 +48,26 @@ impl<'a> Pace<'a> {
         Self { site, clients: OnceCell::new() }
     }
 
+    fn clients(&self) -> &BTreeMap<ClientName, u32> {
+        self.clients.get_or_init(|| spools::clients(self.site))
+    }
+
+    /// Whether this is somebody for whom an account speaks: a client of its own, or itself. Nobody is
+    /// asked, as an account may have written any number of names.
+    pub(super) fn speaks_for(&self, uid: u32, who: &str) -> bool {
+        if let Some(name) = who.strip_prefix("account ") {
+            let named = accounts::numbered(Kind::User, |number| number == uid).ok().flatten();
+            return named.is_some_and(|(account, _)| account == name);
+        }
+        who.parse().is_ok_and(|client: ClientName| self.clients().get(&client) == Some(&uid))
+    }
+
     /// What was sent of this account; `None` where it sends for itself.
     pub(super) fn of(&self, uid: u32, now: DateTime<Utc>) -> Option<Sent> {
         if uid == running_uid() {
             return None;
         }
-        let is_client = self.clients.get_or_init(|| spools::of_policies(self.site)).contains(&uid);
+        let is_client = self.clients().values().any(|client| *client == uid);
         let note = if is_client { format!("sent-{uid}.json") } else { "sent-others.json".to_owned() };
         let own = Spool::open(&self.site.spool, running_uid()).ok();
         // A note that cannot be read is none.

@@ -124,16 +124,6 @@ impl<'a> Ways<'a> {
         policy.as_ref().map(|policy| policy.as_ref().map(what)).map_err(|unreadable| *unreadable)
     }
 
-    /// Whether this is somebody for whom an account speaks: a client of its own, or itself. Nobody
-    /// knows that of a client whose policy cannot be read.
-    pub(super) fn speaks_for(&self, uid: u32, who: &str) -> bool {
-        if let Some(name) = who.strip_prefix("account ") {
-            return names::numbered(uid).is_some_and(|account| account.name == name);
-        }
-        let is_theirs = |policy: &Policy| names::named(&policy.user).is_some_and(|account| account.uid == uid);
-        who.parse().is_ok_and(|client| self.of(&client, is_theirs).is_ok_and(|theirs| theirs == Some(true)))
-    }
-
     /// Whether a client has a URL for pings. With a policy that cannot be read nothing was pushed.
     fn pings(&self, client: &ClientName) -> bool {
         self.of(client, |policy| policy.told.ping.is_some()).is_ok_and(|pings| pings == Some(true))
