@@ -17,7 +17,7 @@ use support::smtp::header;
 
 fn is_root() -> bool {
     if !geteuid().is_root() {
-        println!("skipped: only root looks after other accounts");
+        support::skip("only root looks after other accounts");
     }
     geteuid().is_root()
 }
