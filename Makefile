@@ -109,6 +109,13 @@ test-needs:
 		echo "unpacking dma, a small mailer, into target/dma"; mkdir -p target/dma; \
 		{ (cd target/dma && apt-get download -qq dma 2>/dev/null && dpkg -x dma_*.deb .); } || echo "no dma to be had: its test is skipped"; \
 	fi
+	@# Prometheus, for the tests of metrics, alerts and the dashboard: unpacked, since installed it would run.
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! [ -x target/prometheus/usr/bin/promtool ]; then \
+		echo "unpacking Prometheus into target/prometheus (100 MB)"; mkdir -p target/prometheus; \
+		{ (cd target/prometheus && apt-get download -qq prometheus 2>/dev/null && \
+			dpkg --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool ./usr/bin/prometheus; rm -f prometheus_*.deb; test -x usr/bin/promtool); } || \
+		echo "no Prometheus to be had: its tests are skipped"; \
+	fi
 	@# rsync 3.2.7, for the tests of servers and clients that have it.
 	@tests/support/older.sh
 

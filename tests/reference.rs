@@ -10,6 +10,7 @@ use std::path::Path;
 use snapgate::admin::help::keys::{keys, paragraphs, wrapped};
 use snapgate::decide::policy::yaml::{Row, Usual};
 use snapgate::decide::policy::{POLICY_KEYS, Policy, SITE_KEYS, Site, read_policy, read_site};
+use snapgate::decide::speak::metrics::METRICS;
 use snapgate::terms::event::{Deed, Kind, VERSION};
 use snapgate::terms::{Code, Outcome, Verb};
 
@@ -28,6 +29,7 @@ fn compare(file: &str, text: &str) {
 
 const CODES: &str = include_str!("reference/codes.md");
 const POLICY: &str = include_str!("reference/policy.md");
+const MONITORING: &str = include_str!("reference/monitoring.md");
 
 /// A frame with each table in the place of its name.
 fn framed(frame: &str, tables: &[(&str, String)]) -> String {
@@ -60,6 +62,18 @@ fn the_keys_in_the_document_are_the_program_s() {
     }
     let tables = [("site", keys(SITE_KEYS)), ("policy", keys(POLICY_KEYS)), ("verbs", verbs)];
     compare("policy.md", &framed(POLICY, &tables));
+}
+
+#[test]
+fn the_metrics_in_the_document_are_the_program_s() {
+    let mut metrics = "| metric | type | unit | labels | what it says |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    for metric in &METRICS {
+        let labels: Vec<String> = metric.labels().iter().map(|label| format!("`{label}`")).collect();
+        let help = metric.help.trim_end_matches('.');
+        writeln!(metrics, "| `snapgate_{}` | {} | {} | {} | {help} |", metric.name, metric.kind(), metric.unit(), labels.join(", "))
+            .unwrap();
+    }
+    compare("monitoring.md", &framed(MONITORING, &[("metrics", metrics)]));
 }
 
 const STORE: &str = "store: /srv/backups\n";

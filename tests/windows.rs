@@ -135,8 +135,8 @@ proptest! {
         let listed: Vec<_> = DAYS.iter().zip(days).filter(|(_, on)| *on).map(|(day, _)| *day).collect();
         let hours = format!("{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60);
         let window = Window::new(Days::parse(&listed.join(",")).unwrap(), Hours::parse(&hours).unwrap());
-        prop_assert!(window.opens_ever());
         let open = calendar(days, from, until, 2026);
+        prop_assert!(!open.is_empty(), "one that never opens cannot be written");
         let start: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         for minute in 0..365 * 24 * 60 {
             let local = zone.local(start + Duration::minutes(minute));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::act::accounts;
 use crate::act::clients::{self, Owner};
 use crate::act::config::{self, POLICIES, SITE_FILE};
-use crate::act::record::spool::SESSIONS;
+use crate::act::record::spool::{SESSIONS, Stamp};
 use crate::act::{clock, inspect, mail, names};
 use crate::admin::check;
 use crate::decide::clients::GROUP;
@@ -170,7 +170,10 @@ fn tried(site: &Site) -> Result<String, Printed> {
     match mail::send(&site.mail, &mail.checked(0), &|host, limit| {
         names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
     }) {
-        Ok(sent) if sent.left_out.is_empty() => Ok(format!("a test mail to {to} was taken: see that it arrives\n")),
+        Ok(sent) if sent.left_out.is_empty() => {
+            Stamp::Mailed.leave(&site.spool);
+            Ok(format!("a test mail to {to} was taken: see that it arrives\n"))
+        }
         Ok(sent) => Err((
             format!("a test mail was not taken for all: {}\nmend that, or give other addresses with --mail-to", sent.left_out.join("; ")),
             exit::CONFIG,

@@ -30,20 +30,22 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{AccountSpool, SpoolError, Stamp};
+use crate::act::record::spool::{AccountSpool, Sent, SpoolError, Stamp};
 use crate::act::spools;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
+use crate::decide::speak::metrics::{Deliveries, MAIL};
 use crate::terms::limits::{
-    MAIL_LIFETIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG, WAYS_ROUNDS,
+    MAIL_LIFETIME, MAILS_TIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG,
+    WAYS_ROUNDS,
 };
 use crate::terms::text::counted;
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
 pub(crate) use self::adopt::{adopt, forget};
 use self::delivery::Delivery;
-use self::pace::{Pace, Sent};
+use self::pace::{Lately, Pace};
 pub use self::report::WatchReport;
 pub use self::trial::test;
 use self::turn::acquire;
@@ -103,7 +105,7 @@ pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
     let ways = Ways::new(site);
     let mut pass = Pass::new(site, means, &ways);
     for _ in 0..WAYS_ROUNDS {
-        (pass.report.waiting, pass.report.busy) = (0, 0);
+        (pass.report.waiting, pass.report.refused, pass.report.busy) = (0, 0, 0);
         if pass.mails(flush).is_err() {
             break;
         }
@@ -124,17 +126,14 @@ struct Pass<'a> {
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
+    begun: Instant,
 }
 
-impl<'a> Pass<'a> {
-    fn new(site: &'a Site, means: &'a Means<'a>, ways: &'a Ways<'a>) -> Self {
-        Self { site, means, ways, pace: Pace::new(site), report: WatchReport::default(), unreachable: 0 }
-    }
-
+impl Pass<'_> {
     /// Processes every account's mails.
     fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
         let accounts = match spools::all(self.site) {
-            Ok(accounts) => accounts,
+            Ok(accounts) => turn::ordered(accounts.collect()),
             Err(error) => {
                 self.problem(&error.to_string());
                 return Ok(());
@@ -167,7 +166,8 @@ impl<'a> Pass<'a> {
                 break;
             }
         }
-        self.report.waiting += delivery.waiting as u64;
+        self.report.waiting += delivery.waiting.saturating_sub(delivery.still) as u64;
+        self.report.refused += delivery.still as u64;
         Ok(())
     }
 
@@ -201,6 +201,10 @@ impl<'a> Pass<'a> {
             }
         }
         self.deliver(spool, delivery)?;
+        if delivery.tried != Deliveries::default() {
+            self.step()?;
+            delivery::remember(spool, Sent::Mails, &mut delivery.tried)?;
+        }
         Ok(left)
     }
 
@@ -319,12 +323,13 @@ impl<'a> Pass<'a> {
 
     /// Tries every mail that waits, oldest first, until the mailer has no more of it.
     fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
-        delivery.down |= self.unreachable >= MAX_UNREACHABLE || !self.wants_mail();
+        delivery.down |= self.unreachable >= MAX_UNREACHABLE || self.begun.elapsed() > MAILS_TIME || !self.wants_mail();
         (delivery.waiting, delivery.alerts) = (0, 0);
-        let waiting = spool.waiting()?;
-        let mut pace = if waiting.is_empty() { None } else { self.pace.of(spool.uid(), (self.means.now)()) };
+        let mut waiting = BTreeSet::new();
+        let all = spool.waiting()?;
+        let mut pace = if all.is_empty() { None } else { self.pace.of(spool.uid(), (self.means.now)()) };
         let mut held = 0_u64;
-        for seq in waiting {
+        for seq in all {
             let mail = match spool.mail(seq, &|who| self.pace.speaks_for(spool.uid(), who)) {
                 Ok(Some(mail)) => mail,
                 Ok(None) => continue,
@@ -333,7 +338,7 @@ impl<'a> Pass<'a> {
                     continue;
                 }
             };
-            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains(&seq);
+            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
             let may = pace.as_ref().is_none_or(|sent| sent.may(mail.audience));
             if worth_it && may && self.try_one(spool, &mail, pace.as_mut(), delivery)? {
                 continue;
@@ -341,6 +346,11 @@ impl<'a> Pass<'a> {
             held += u64::from(worth_it && !may && mail.audience == Audience::Alerts);
             delivery.waiting += 1;
             delivery.alerts += usize::from(mail.audience == Audience::Alerts);
+            waiting.insert(seq);
+        }
+        if let Some(refusals) = delivery.refusals(&spool.refusals(), &waiting) {
+            self.step()?;
+            spool.save_refusals(&refusals)?;
         }
         if held > 0 && !std::mem::replace(&mut delivery.held, true) {
             let what = counted(held, "alert of account", "alerts of account");
@@ -354,7 +364,7 @@ impl<'a> Pass<'a> {
         &mut self,
         spool: &AccountSpool,
         mail: &ComposedMail,
-        pace: Option<&mut Sent>,
+        pace: Option<&mut Lately>,
         delivery: &mut Delivery,
     ) -> Result<bool, Ended> {
         self.step()?;
@@ -363,6 +373,7 @@ impl<'a> Pass<'a> {
         }) {
             Ok(sent) => {
                 self.report.sent += 1;
+                delivery.tried.tried(MAIL, true);
                 for recipient in sent.left_out {
                     self.problem(&format!("mail {} of account {} did not reach everybody: {recipient}", mail.seq, spool.uid()));
                 }
@@ -374,7 +385,8 @@ impl<'a> Pass<'a> {
                 return Ok(true);
             }
             Err(NotSent::Refused(why)) => {
-                delivery.refused.insert(mail.seq);
+                delivery.tried.tried(MAIL, false);
+                delivery.refused.insert(mail.seq, why.clone());
                 let now = (self.means.now)();
                 let age = (now - spool.waits_since(mail, now)).to_std().unwrap_or_default();
                 self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));
@@ -385,6 +397,7 @@ impl<'a> Pass<'a> {
                 }
             }
             Err(error) => {
+                delivery.tried.tried(MAIL, false);
                 delivery.down = true;
                 self.unreachable += usize::from(matches!(error, NotSent::Unreachable(_)));
                 self.problem(&format!("mail of account {} waits: {error}", spool.uid()));

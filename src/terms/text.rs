@@ -52,6 +52,23 @@ pub fn still_printable(text: &str, limit: usize) -> String {
     out
 }
 
+/// The same of a text for people that has several lines: each is printable, and together they are
+/// within the limit.
+pub fn still_printable_lines(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let room = limit.saturating_sub(out.len());
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&if room == 0 { ELLIPSIS.to_owned() } else { still_printable(line, room) });
+        if room == 0 || out.ends_with(ELLIPSIS) {
+            break;
+        }
+    }
+    out
+}
+
 /// A number of things with their name.
 pub fn counted(count: impl TryInto<u64>, one: &str, many: &str) -> String {
     match count.try_into().unwrap_or(u64::MAX) {
@@ -133,6 +150,15 @@ mod tests {
     fn a_name_keeps_its_backslash_and_nothing_that_moves_a_cursor() {
         assert_eq!(printable_name(br"DOM\jane"), r"DOM\jane");
         assert_eq!(printable_name(b"a\x1b\xff\n"), "a\\u{1b}\u{fffd}\\n");
+    }
+
+    #[test]
+    fn a_text_of_several_lines_keeps_them_and_nothing_else_that_moves_a_cursor() {
+        assert_eq!(still_printable_lines("a\n    ^ here\r\n\u{1b}[2J\n", 100), "a\n    ^ here\n\\u{1b}[2J");
+        for (text, cut) in [("ab\n".repeat(50), "ab\nab\nab\n…"), ("x".repeat(9), "xxxxxxxx…"), ("\n".repeat(9), "")] {
+            assert_eq!(still_printable_lines(&text, 8), cut);
+            assert_eq!(still_printable_lines(cut, 8), cut, "the same when it is read again");
+        }
     }
 
     #[test]

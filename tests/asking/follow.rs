@@ -132,6 +132,33 @@ fn the_last_ten_come_first_and_new_clients_as_soon_as_they_have_a_policy() {
 }
 
 #[test]
+fn who_follows_is_told_of_what_it_asked_for_alone_when_a_push_ends_and_when_one_is_refused() {
+    let gate = Gate::new();
+    client(&gate, "web1");
+    client(&gate, "db1");
+    let source = gate.source("data");
+    push_as(&gate, "web1", &source);
+    say_as(&gate, "web1", "rm -rf /").exits(77);
+    let refusals = Following::start(&gate, &["web1", "--outcome", "refused", "--code", "program"]);
+    refusals.has(1);
+    let said = gate.path().join("pushes");
+    let mut command = gate.snapgate(&["log", "--follow", "--outcome", "published", "--since", "1h"]);
+    let child = command.stdout(File::create(&said).unwrap()).stderr(Stdio::null()).spawn().unwrap();
+    let pushes = Following { child, said };
+    pushes.has(1);
+    say_as(&gate, "db1", "rm -rf /").exits(77);
+    say_as(&gate, "web1", "ls").exits(77);
+    push_as(&gate, "db1", &source);
+    say_as(&gate, "web1", "rm -rf /").exits(77);
+    push_as(&gate, "web1", &source);
+    pushes.has(3);
+    refusals.has(2);
+    let (told, pushed) = (refusals.lines(), pushes.lines());
+    assert!(told.iter().all(|line| line.contains("  web1  refused ") && line.ends_with("(code program)")), "{told:#?}");
+    assert!(pushed.iter().all(|line| line.contains("  published ")) && pushed[1].contains("  db1 "), "{pushed:#?}");
+}
+
+#[test]
 fn it_ends_when_nobody_reads_it_any_more() {
     let gate = Gate::new();
     gate.say("nothing of the kind");

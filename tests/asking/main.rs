@@ -6,18 +6,32 @@ mod follow;
 mod hostile;
 mod log;
 mod metrics;
+mod prometheus;
 mod standing;
+mod sums;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{GATE, Gate, Ran, run};
+use support::{GATE, Gate, Ran, root, run, skip};
 
 /// Runs the administrator's program.
 #[track_caller]
 fn says(gate: &Gate, words: &[&str]) -> Ran {
     run(&mut gate.snapgate(words))
+}
+
+/// A program of Debian's package `prometheus`, where it is.
+fn of_prometheus(program: &str) -> Option<PathBuf> {
+    let unpacked = root().join("target/prometheus/usr/bin");
+    let named = std::env::var_os("PROMETHEUS").map(PathBuf::from);
+    let places = named.into_iter().chain([unpacked, "/usr/bin".into()]);
+    let found = places.map(|place| place.join(program)).find(|path| path.exists());
+    if found.is_none() {
+        skip(&format!("there is no {program} (Debian: prometheus); PROMETHEUS names the directory of another"));
+    }
+    found
 }
 
 /// One more client of the same account.

@@ -1,23 +1,20 @@
 //! What Prometheus is told.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
-use chrono::{TimeDelta, Utc};
-use support::{Gate, is_root, mode, root, run, skip};
+use chrono::Utc;
+use snapgate::decide::speak::metrics::METRICS;
+use support::{Gate, is_root, mode, root, run};
 
 use crate::says;
 
-/// promtool, where there is one: Debian's package `prometheus` has it, with 96 MB.
-fn promtool() -> Option<String> {
-    let named = std::env::var("PROMTOOL").ok();
-    let found = named.or_else(|| Some("/usr/bin/promtool".to_owned())).filter(|path| Path::new(path).exists());
-    if found.is_none() {
-        skip("there is no promtool (Debian: prometheus); PROMTOOL names another");
-    }
-    found
+/// promtool, where there is one.
+fn promtool() -> Option<PathBuf> {
+    crate::of_prometheus("promtool")
 }
 
 /// A gate with a client that has pushed, and one whose policy is broken.
@@ -82,30 +79,58 @@ fn the_file_is_written_whole_and_after_each_maintain_of_root() {
     assert_eq!(says(&gate, &["metrics", "--write"]).exits(0).stdout, "");
 }
 
+/// All expressions of the dashboard's panels, by what they are called.
+pub(crate) fn panels() -> Vec<(String, String)> {
+    let dashboard = fs::read(root().join("packaging/monitoring/snapgate-dashboard.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_slice(&dashboard).unwrap();
+    let mut all = Vec::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            let name = format!("{} {}", panel["title"].as_str().unwrap(), target["refId"].as_str().unwrap());
+            let expression = target["expr"].as_str().unwrap();
+            // What Grafana puts in their place where nothing is chosen.
+            let expression = expression.replace("$instance", ".*").replace("$client", ".*");
+            assert!(!expression.contains('$'), "{expression}");
+            all.push((name, expression));
+        }
+    }
+    all
+}
+
 #[test]
 fn the_rules_and_the_dashboard_ask_for_nothing_that_there_is_not() {
-    let gate = with_clients();
-    says(&gate, &["maintain"]);
-    gate.set_clock(Utc::now() + TimeDelta::days(3));
-    let said = says(&gate, &["metrics"]).exits(0).stdout;
-    let known: std::collections::BTreeSet<&str> = said.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let monitoring = root().join("packaging/monitoring");
-    let dashboard = fs::read_to_string(monitoring.join("snapgate-dashboard.json")).unwrap();
-    let _: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
-    let rules = fs::read_to_string(monitoring.join("snapgate.rules.yml")).unwrap();
-    let documented = fs::read_to_string(root().join("docs/monitoring.md")).unwrap();
-    for metric in snapgate::decide::speak::metrics::CLIENTS {
-        assert!(documented.contains(&format!("`snapgate_{}`", metric.name)), "docs/monitoring.md does not have {}", metric.name);
-    }
-    for text in [&dashboard, &rules] {
+    let texts = ["snapgate-dashboard.json", "snapgate.rules.yml", "snapgate.rules.test.yml"];
+    for (file, text) in texts.map(|file| (file, fs::read_to_string(monitoring.join(file)).unwrap())) {
         let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-        for word in text.split(|letter| !is_letter(letter)).filter(|word| word.starts_with("snapgate_")) {
-            let is_known = known.contains(word)
-                || snapgate::decide::speak::metrics::CLIENTS.iter().any(|one| word == format!("snapgate_{}", one.name));
-            assert!(is_known, "`{word}` is no metric");
+        let words: BTreeSet<&str> = text.split(|letter| !is_letter(letter)).filter(|word| word.starts_with("snapgate_")).collect();
+        assert!(words.len() > 10, "{file}");
+        for word in words {
+            assert!(METRICS.iter().any(|metric| word == format!("snapgate_{}", metric.name)), "{file}: `{word}` is no metric");
         }
     }
     let Some(promtool) = promtool() else { return };
     run(Command::new(&promtool).args(["check", "rules"]).arg(monitoring.join("snapgate.rules.yml"))).exits(0);
     run(Command::new(&promtool).args(["test", "rules"]).arg(monitoring.join("snapgate.rules.test.yml"))).exits(0);
+    // What a panel asks for can be asked.
+    let gate = Gate::new();
+    let mut rules = "groups:\n- name: panels\n  rules:\n".to_owned();
+    for (number, (_, expression)) in panels().iter().enumerate() {
+        rules.push_str(&format!("  - record: panel_{number}\n    expr: {}\n", serde_json::to_string(expression).unwrap()));
+    }
+    gate.write("panels.yml", &rules);
+    run(Command::new(&promtool).args(["check", "rules"]).arg(gate.path().join("panels.yml"))).exits(0);
+}
+
+#[test]
+fn each_alert_is_tried_when_it_tells_and_when_it_does_not() {
+    let read = |file: &str| fs::read_to_string(root().join("packaging/monitoring").join(file)).unwrap();
+    let (rules, tests) = (read("snapgate.rules.yml"), read("snapgate.rules.test.yml"));
+    let names: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(names.len() > 10);
+    for name in names {
+        let tried: Vec<&str> = tests.split("- eval_time:").filter(|test| test.contains(&format!("alertname: {name}\n"))).collect();
+        let silent = tried.iter().filter(|test| test.contains("exp_alerts: []")).count();
+        assert!(silent > 0 && silent < tried.len(), "{name}: {silent} of {} tests expect nothing", tried.len());
+    }
 }

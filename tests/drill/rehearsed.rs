@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use chrono::TimeDelta;
 use nix::sys::signal::Signal;
 use snapgate::terms::{Body, Deed, Mail};
 use support::{GATE, Gate, POLICY, Running, mode, processes, run, tree, until};
@@ -91,6 +92,20 @@ fn what_the_policy_names_has_to_be_there() {
     gate.flush();
     let mails = gate.mails();
     assert!(mails.iter().any(|mail| mail.contains("the drill failed: 1 problem") && mail.contains("etc/shadow")), "{mails:?}");
+}
+
+#[test]
+fn a_drill_that_failed_is_a_state_until_one_succeeds() {
+    let gate = pushed(&format!("{POLICY}expect: off\ndrill: [etc/shadow]\n"));
+    (0..2).for_each(|_| _ = says(&gate, &["drill", "--sample", "1"]).exits(1));
+    assert_eq!(gate.told_of("drill failed", TimeDelta::minutes(1)), [""; 0], "the drill has told of it");
+    let told = gate.told_of("drill failed", TimeDelta::hours(25));
+    assert!(told.len() == 1 && told[0].starts_with("[snapgate] web1: drill failed: none has succeeded since"), "{told:?}");
+    let policy = fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap();
+    gate.write("config/policies/web1.yaml", &policy.replace("drill: [etc/shadow]", "drill: [etc]"));
+    says(&gate, &["drill", "web1", "--sample", "1"]).exits(0);
+    let told = gate.told_of("drill failed", TimeDelta::hours(26));
+    assert_eq!(told[1..], ["[snapgate] web1: drill failed: resolved after 26 hours"], "{told:?}");
 }
 
 /// Starts a drill of everything, and stops it when a good part has been restored.

@@ -284,7 +284,7 @@ fn check_finds_mail_that_was_refused() {
         let _ = world.run(&["watch"]);
         waits()
     }));
-    world.finds(1, &["snapgate.yaml:6: 1 mail waits in", "the mailer has refused them or cannot be reached", "run `snapgate watch`"]);
+    world.finds(1, &["snapgate.yaml:6: 1 mail waits in", "the mailer cannot be reached, or takes none now", "run `snapgate watch`"]);
     // Something that is no spool's in the account's directory holds nobody up.
     let out = world.path(&format!("spool/{}/out", world.uid("ck1")));
     fs::rename(&out, world.path("elsewhere")).unwrap();

@@ -63,6 +63,7 @@ fn check_finds_what_sshd_wants_besides_a_key() {
         ("AuthenticationMethods publickey,password", "sshd is not content with a key of `ck1`"),
         ("PubkeyAuthentication no", "`PubkeyAuthentication` is off"),
         ("DenyUsers ck?", "keeps it out"),
+        ("AllowUsers somebody", "keeps it out"),
         (
             "AuthorizedKeysCommand /no/such/program\nAuthorizedKeysCommandUser nobody",
             "what sshd asks for keys, `/no/such/program` is not there",

@@ -209,31 +209,43 @@ fn a_disk_that_is_to_be_mounted_and_is_not_is_told_and_how_it_is_mounted() {
     assert!(!said.contains("not mounted:") && said.contains("is mounted without `noatime`"), "{said}");
     let said = world.run_after(&mounted(",noatime"), &["check", "--all"]).exits(0).stdout;
     assert!(!said.contains("without `noatime`"), "{said}");
+    // A repository on another disk.
+    let elsewhere = world.path("elsewhere").display().to_string();
+    fs::create_dir(&elsewhere).unwrap();
+    world.policy("ck1", &format!("path: {elsewhere}/ck1\n"));
+    let other = format!("mount -t tmpfs -o size=400m,mode=711 tmpfs {elsewhere} && install -d -o ck1 -m 700 {elsewhere}/ck1");
+    let said = world.run_after(&format!("{} && {other}", mounted(",noatime")), &["check", "--all"]).stdout;
+    assert!(said.contains(&format!("the disk of `{elsewhere}/ck1` is mounted without `noatime`")), "{said}");
 }
 
 #[test]
 fn files_that_soon_cannot_have_another_name_are_told() {
     let Some(world) = World::new(&["ck1"]) else { return };
-    let Some(disk) = Mount::new(Kind::Ext4, 64) else { return };
-    let snapshot = disk.store().join("ck1/snapshots/2026-01-01T00-00-00Z");
-    fs::create_dir_all(&snapshot).unwrap();
-    let other = disk.store().join("names");
-    fs::create_dir(&other).unwrap();
-    fs::write(snapshot.join("file"), "x").unwrap();
-    for name in 0..58_400 {
-        fs::hard_link(snapshot.join("file"), other.join(name.to_string())).unwrap();
+    for (kind, size, most) in [(Kind::Ext4, 64, 65_000), (Kind::Btrfs, 200, 65_535)] {
+        let Some(disk) = Mount::new(kind, size) else { continue };
+        let snapshot = disk.store().join("ck1/snapshots/2026-01-01T00-00-00Z");
+        fs::create_dir_all(&snapshot).unwrap();
+        let other = disk.store().join("names");
+        fs::create_dir(&other).unwrap();
+        fs::write(snapshot.join("file"), "x").unwrap();
+        let few = most * 9 / 10 - 100;
+        let link = |name: u64| fs::hard_link(snapshot.join("file"), other.join(name.to_string())).unwrap();
+        (1..few).for_each(link);
+        run(Command::new("chown").args(["-R", &world.uid("ck1").to_string()]).arg(disk.store().join("ck1"))).exits(0);
+        mode(&disk.store().join("ck1"), 0o700);
+        mode(&disk.store(), 0o755);
+        world.policy("ck1", &format!("path: {}/ck1\n", disk.store().display()));
+        let said = || world.run(&["check", "--all"]).stdout;
+        assert!(!said().contains(&format!(" names of the {most}")), "{few} are not yet many");
+        (few..few + 200).for_each(link);
+        let (have, left) = (few + 200, most - few - 200);
+        let words = format!(
+            "have {have} names of the {most} that their file system lets them have: after {left} more snapshots they are stored anew"
+        );
+        assert!(said().contains(&words), "{words} in {}", said());
+        // As many as it says, and no more.
+        (have..most).for_each(link);
+        let refused = fs::hard_link(snapshot.join("file"), other.join("last")).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(nix::errno::Errno::EMLINK as i32));
     }
-    run(Command::new("chown").args(["-R", &world.uid("ck1").to_string()]).arg(disk.store().join("ck1"))).exits(0);
-    mode(&disk.store().join("ck1"), 0o700);
-    mode(&disk.store(), 0o755);
-    world.policy("ck1", &format!("path: {}/ck1\n", disk.store().display()));
-    let links = |words: &str| {
-        let said = world.run(&["check", "--all"]).stdout;
-        said.contains(words)
-    };
-    assert!(!links(" names of the 65000"), "58,401 are not yet many");
-    for name in 58_400..58_500 {
-        fs::hard_link(snapshot.join("file"), other.join(name.to_string())).unwrap();
-    }
-    assert!(links("have 58501 names of the 65000 that their file system lets them have: after 6499 more snapshots they are stored anew"));
 }

@@ -274,6 +274,9 @@ fn what_is_new_is_mailed_and_what_is_known_is_not() {
     sent(3);
     let ledger = fs::read_to_string(world.path("spool/0/ledger.jsonl")).unwrap();
     assert_eq!(ledger.lines().filter(|line| line.contains("\"kind\":\"check\"")).count(), 3, "{ledger}");
+    let mail = fs::read_dir(world.path("mail")).unwrap().map(|mail| fs::read_to_string(mail.unwrap().path()).unwrap()).next().unwrap();
+    let problems = mail.lines().filter(|line| line.starts_with("Problem: ")).count();
+    assert!(problems > 1 && !mail.contains("\\n"), "each line of it is one: {mail}");
     // A note that somebody broke is none.
     fs::write(world.path("spool/0/checked.json"), "x").unwrap();
     world.run(&["check", "--tell"]).exits(1);
@@ -287,11 +290,16 @@ fn whatever_an_account_s_shell_starts_ends_with_it_and_is_bounded() {
     }
     let Some(world) = World::new(&["ck1"]) else { return };
     let long = 900_000_000 + u64::from(std::process::id());
-    let text = format!("#!/bin/sh\nulimit -Hv > $DIR/mail/bound\nsetsid sleep {long} >/dev/null 2>&1 &\nexec /bin/sh \"$@\"\n");
+    let text = format!(
+        "#!/bin/sh\nulimit -Hv > $DIR/mail/bound\nulimit -Hp >> $DIR/mail/bound\nsetsid sleep {long} >/dev/null 2>&1 &\nexec /bin/sh \"$@\"\n"
+    );
     world.put("bin/shell", &text, 0o755, 0);
     world.shell(&world.path("bin/shell").display().to_string());
     world.run(&["check"]).exits(0);
-    assert_eq!(fs::read_to_string(world.path("mail/bound")).unwrap(), "524288\n");
+    let bound = fs::read_to_string(world.path("mail/bound")).unwrap();
+    let (memory, processes) = bound.trim_end().split_once('\n').unwrap();
+    assert_eq!(memory, "524288");
+    assert!(processes.parse::<u64>().is_ok_and(|most| most < 20_000), "{processes}");
     let sleeps = format!("sleep\0{long}\0");
     let left = fs::read_dir("/proc")
         .unwrap()

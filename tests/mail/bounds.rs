@@ -167,6 +167,11 @@ fn a_server_that_is_not_there_is_tried_for_a_few_accounts_and_everybody_is_count
     let done = place.watch(port, &[]);
     assert_eq!((done.err.lines().count(), done.status), (MAX_UNREACHABLE, i32::from(exit::BUSY)), "{done:?}");
     assert!(done.out.starts_with(&format!("{0} events counted, 0 mails sent, {0} waiting", accounts.len())), "{done:?}");
+    // One that hangs up on a mail says nothing of the mails of others.
+    let server = Server::plain();
+    server.behave(Manner::HangUp("DATA"));
+    let done = place.watch(server.port, &[]);
+    assert_eq!((server.connections(), done.err.lines().count()), (accounts.len(), accounts.len()), "{done:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
-use nix::unistd::{Gid, Uid, chown, geteuid};
+use nix::unistd::geteuid;
 use snapgate::act::record::spool::Spool;
 use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::policy::{Defaults, MailSettings, Namespaces, Origins, Site, Sshd, Tls, Transport};
@@ -18,6 +18,7 @@ use snapgate::decide::quota::MinFree;
 use snapgate::terms::Event;
 
 mod bounds;
+mod others;
 mod passed;
 mod strangers;
 
@@ -244,13 +245,12 @@ fn a_mail_that_is_refused_does_not_hold_up_others_and_is_laid_aside_after_five_d
     place.add(&report("poison"));
     place.add(&report("good"));
     let done = run(&place.site, false);
-    assert_eq!((done.sent, done.waiting), (1, 1));
+    assert_eq!(done.to_string(), "2 events counted, 1 mail sent, 0 waiting, 1 refused", "it waits for nothing");
     let later = |days: i64| {
         let now = move || Utc::now() + TimeDelta::days(days);
         run_with(&place.site, false, &Means { now: &now, go_on: &|| true })
     };
-    assert_eq!(later(4).waiting, 1);
-    assert_eq!(later(6).waiting, 0);
+    assert_eq!([later(4), later(6)].map(|done| (done.waiting, done.refused)), [(0, 1), (0, 0)]);
     let why = fs::read_to_string(place.own().join("dead/000000000000.why")).unwrap();
     assert!(why.starts_with("refused for 6 days") && why.contains("554"), "{why}");
     assert!(fs::read_to_string(place.own().join("dead/000000000000.json")).unwrap().contains("poison"));
@@ -388,107 +388,6 @@ fn text_from_a_client_stays_in_the_body_and_on_its_line() {
     let taken = server.taken().remove(0);
     assert_eq!((taken.header("Bcc"), taken.to.len()), (None, 1), "{}", taken.data);
     assert!(taken.data.len() < 20_000);
-}
-
-// ---- as root over the directories of others
-
-fn nobody() -> (Uid, Gid) {
-    (Uid::from_raw(65534), Gid::from_raw(65534))
-}
-
-/// The directory of an account that is not ours, as its gate would have made it.
-fn strange_account(place: &Place) -> PathBuf {
-    let home = place.site.spool.join("65534");
-    for path in [home.clone(), home.join("tmp"), home.join("new"), home.join("out"), home.join("dead")] {
-        fs::create_dir(&path).unwrap();
-        chown(&path, Some(nobody().0), Some(nobody().1)).unwrap();
-    }
-    home
-}
-
-fn write_as_nobody(path: &Path, text: &[u8]) {
-    fs::write(path, text).unwrap();
-    chown(path, Some(nobody().0), Some(nobody().1)).unwrap();
-}
-
-#[test]
-fn root_speaks_for_every_account_and_leaves_its_files_to_it() {
-    use std::os::unix::fs::MetadataExt as _;
-    if !geteuid().is_root() {
-        println!("skipped: only root looks after other accounts");
-        return;
-    }
-    let server = Server::plain();
-    let place = Place::with(&server);
-    let home = strange_account(&place);
-    server.behave(Manner::Answer("MAIL", "451 not now"));
-    write_as_nobody(&home.join("new/1.json"), &bounds::event_of("1", &refusal("web1", "key")));
-    assert_eq!(run(&place.site, false).waiting, 1);
-    for name in ["state.json", "lock", "out/000000000000.json"] {
-        assert_eq!(fs::metadata(home.join(name)).unwrap().uid(), 65534, "{name}");
-    }
-    server.behave(Manner::Accept);
-    assert_eq!(run(&place.site, false).sent, 1);
-    assert!(server.taken()[0].header("Message-ID").unwrap().contains(".65534.0@"));
-}
-
-#[test]
-fn a_hostile_account_gets_root_to_touch_nothing_outside() {
-    use std::os::unix::fs::symlink;
-    if !geteuid().is_root() {
-        println!("skipped: only root looks after other accounts");
-        return;
-    }
-    let place = Place::with_files();
-    let home = strange_account(&place);
-    let outside = place.dir.path().join("outside");
-    fs::create_dir(&outside).unwrap();
-    let event = serde_json::to_vec(&refusal("secret", "key")).unwrap();
-    fs::write(outside.join("event.json"), &event).unwrap();
-    let new = home.join("new");
-    symlink(outside.join("event.json"), new.join("1-symlink.json")).unwrap();
-    fs::hard_link(outside.join("event.json"), new.join("2-hardlink.json")).unwrap();
-    nix::unistd::mkfifo(&new.join("3-fifo.json"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    fs::create_dir(new.join("4-directory.json")).unwrap();
-    write_as_nobody(&new.join("5-huge.json"), &vec![b' '; 300 * 1024]);
-    write_as_nobody(&new.join("6-deep.json"), "[".repeat(200_000).as_bytes());
-    write_as_nobody(&new.join("7-rubbish.json"), b"\xff\x00");
-    write_as_nobody(&new.join("8-two.json"), &event);
-    fs::hard_link(new.join("8-two.json"), new.join("9-names.json")).unwrap();
-    write_as_nobody(&new.join("9-other.json"), &bounds::event_of("../../other", &refusal("secret", "key")));
-    write_as_nobody(&new.join("a-good.json"), &bounds::event_of("a-good", &refusal("secret", "key")));
-    symlink(&outside, home.join("out/000000000005.json")).unwrap();
-    symlink(outside.join("event.json"), home.join("tmp/state.json.1")).unwrap();
-    let begun = Instant::now();
-    let done = run(&place.site, true);
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    assert_eq!((done.counted, done.sent), (1, 1), "{done:?}");
-    assert!(done.problems.len() >= 10, "{done:?}");
-    assert_eq!(fs::read(outside.join("event.json")).unwrap(), event);
-    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
-    // Where it stores its counts, its lock or its mails.
-    for name in ["state.json", "lock"] {
-        fs::remove_file(home.join(name)).unwrap();
-        symlink(outside.join("made"), home.join(name)).unwrap();
-        write_as_nobody(&new.join("b-good.json"), &bounds::event_of("b-good", &refusal("secret", "key")));
-        assert!(!run(&place.site, true).problems.is_empty());
-        fs::remove_file(home.join(name)).unwrap();
-        fs::hard_link(outside.join("event.json"), home.join(name)).unwrap();
-        assert!(!run(&place.site, true).problems.is_empty());
-        fs::remove_file(home.join(name)).unwrap();
-        nix::unistd::mkfifo(&home.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(!run(&place.site, true).problems.is_empty());
-        fs::remove_file(home.join(name)).unwrap();
-    }
-    fs::rename(home.join("out"), home.join("was-out")).unwrap();
-    symlink(&outside, home.join("out")).unwrap();
-    assert!(!run(&place.site, true).problems.is_empty());
-    fs::remove_dir_all(&home).unwrap();
-    symlink(&outside, &home).and_then(|()| std::os::unix::fs::lchown(&home, Some(65534), None)).unwrap();
-    fs::create_dir(place.site.spool.join("not-an-account")).unwrap();
-    assert_eq!(run(&place.site, true).problems.len(), 2);
-    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(outside.join("event.json")).unwrap());
-    assert_eq!((fs::read(outside.join("event.json")).unwrap(), fs::read_dir(&outside).unwrap().count(), owner), (event, 1, 0));
 }
 
 fn wait_for(what: impl Fn() -> bool) {

@@ -12,7 +12,8 @@ use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::speak::alerts::State;
 use snapgate::terms::limits::{ALERTS_IN_SPAN, FAILURES_IN_SPAN, LOOK_PATIENCE, MAX_ACCOUNTS, PASSING_IN_SPAN, REPORTS_IN_SPAN};
 
-use super::{Place, refusal, strange_account, write_as_nobody};
+use super::others::{strange_account, write_as_nobody};
+use super::{Place, refusal};
 use support::smtp::header;
 
 fn is_root() -> bool {

@@ -89,13 +89,42 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
     assert!(terminal.stderr.contains("PTY allocation request failed"), "{terminal:?}");
 }
 
+/// The package's units of these kinds.
+fn units(kinds: &[&str]) -> Vec<std::path::PathBuf> {
+    let all = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging")).unwrap().map(|entry| entry.unwrap().path());
+    let is_one = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kinds.iter().any(|wanted| kind == *wanted));
+    let found: Vec<_> = all.filter(is_one).collect();
+    assert!(!found.is_empty(), "{kinds:?}");
+    found
+}
+
+/// systemd ends what a service leaves behind, and a mailer such as Exim's delivers behind the back of
+/// whoever brought the mail; so does a `watch` that another one started.
+#[test]
+fn no_unit_ends_a_mailer_that_is_still_delivering() {
+    for unit in units(&["service"]) {
+        let text = fs::read_to_string(&unit).unwrap();
+        let has = |setting: &str| text.lines().any(|line| line == setting);
+        // What has this mails nothing: set-ID mailers would not work there.
+        assert!(has("NoNewPrivileges=yes") || has("KillMode=process"), "{}", unit.display());
+    }
+}
+
+/// What hits a limit of systemd's is failed from then on, until somebody starts it by hand; and
+/// whoever has a client's key wakes these units as often as it likes.
+#[test]
+fn no_client_stops_the_units_that_it_wakes() {
+    let named = |name: &str| fs::read_to_string(format!("{}/packaging/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    assert!(named("snapgate-watch.path").lines().any(|line| line == "TriggerLimitIntervalSec=0"));
+    assert!(named("snapgate-watch.service").lines().any(|line| line == "StartLimitIntervalSec=0"));
+}
+
 #[test]
 fn the_systemd_units_are_well_formed() {
-    let units = [
-        "snapgate-watch.service", "snapgate-watch.timer", "snapgate-watch.path", "snapgate-maintain.service", "snapgate-maintain.timer",
-        "snapgate-metrics.service", "snapgate-metrics.timer", "snapgate-digest.service", "snapgate-digest.timer",
-    ];
-    let files = units.map(|unit| format!("{}/packaging/{unit}", env!("CARGO_MANIFEST_DIR")));
+    let files = units(&["service", "timer", "path"]);
+    // Who looks for what has gone wrong silently does so every day, and tells of it.
+    let unit = |name: &str| files.iter().find(|path| path.ends_with(name)).map(|path| fs::read_to_string(path).unwrap()).unwrap();
+    assert!(unit("snapgate-check.timer").contains("\nOnCalendar=daily\n") && unit("snapgate-check.service").contains(" check --tell"));
     if !std::path::Path::new("/usr/bin/systemd-analyze").exists() {
         return skip("no systemd-analyze here");
     }

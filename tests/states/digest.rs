@@ -171,6 +171,58 @@ fn it_comes_once_at_its_hour_as_text_and_html_with_its_pictures_in_it() {
     assert!(second[1].1.contains("No push became a snapshot.") && second[1].1.contains("at the last digest: +2 GiB"), "{}", second[1].1);
 }
 
+/// How many snapshots a digest tells of.
+fn told(mail: &Taken) -> usize {
+    let text = parts(mail)[1].1.replace('\n', " ");
+    let before = text.split(" became snapshots").next().filter(|before| before.len() < text.len());
+    let before = before.or_else(|| text.split(" became a snapshot").next().filter(|before| before.len() < text.len()));
+    let words: Vec<_> = before.unwrap_or_default().split(' ').collect();
+    let at = words.iter().rposition(|word| word.starts_with("push")).unwrap_or(1);
+    words[at - 1].parse().unwrap_or(0)
+}
+
+#[test]
+fn whenever_it_is_recorded_each_push_is_in_one_digest_and_one_alone() {
+    let place = Place::new("");
+    place.client("web1", "expect: off\n");
+    let seven = at(7) - TimeDelta::days(8);
+    // Seconds after a digest at which a push ended, and at which its line was written: just before and just after, hours late, and
+    // one after the other the other way round.
+    let ends =
+        [(-7200, -7190), (-90_000, -5), (-3, 2), (-1, 1), (-1, 7200), (-86_000, 3), (0, 1), (1, 2), (40_000, 86_399), (50_000, 50_001)];
+    let line = |number: usize, ended: i64| {
+        let ended = seven + TimeDelta::seconds(ended);
+        pushed(u32::try_from(number).unwrap(), ended - TimeDelta::milliseconds(1500), &json!({}))
+    };
+    place.timer(seven - TimeDelta::days(1));
+    let mut total = 0;
+    for day in 0..6_i64 {
+        let from = 86_400 * day;
+        // What the ledger has when that digest is made: all that was written by then, in that order.
+        let mut all: Vec<_> =
+            (0..=day).flat_map(|day| ends.map(|(ended, written)| (86_400 * day + written, 86_400 * day + ended))).collect();
+        all.sort_unstable();
+        let written: Vec<_> = all.into_iter().filter(|(written, _)| *written <= from).enumerate().collect();
+        let lines: Vec<_> = written.iter().map(|(number, (_, ended))| line(*number, *ended)).collect();
+        place.tells("web1", &lines);
+        place.timer(seven + TimeDelta::days(day));
+        let digests = place.digests();
+        assert_eq!(digests.len(), usize::try_from(day).unwrap() + 1);
+        total += told(digests.last().unwrap());
+        let over = written.iter().filter(|(_, (_, ended))| *ended < from).count();
+        assert_eq!(total, over, "day {day}: {}", parts(digests.last().unwrap())[1].1);
+    }
+    assert!(total > 50, "{total}");
+    place.timer(seven + TimeDelta::days(7));
+    assert!(told(place.digests().last().unwrap()) <= 3);
+    place.tells("web1", &[line(900, 86_400 * 7 - 9)]);
+    place.timer(seven + TimeDelta::days(8));
+    assert_eq!(told(place.digests().last().unwrap()), 1, "behind a line that is too old to be read again");
+    place.tells("web1", &[line(901, 86_400 * 8 - 9)]);
+    place.timer(seven + TimeDelta::days(9));
+    assert_eq!(told(place.digests().last().unwrap()), 0, "the line is gone that it saw last: it goes by the clock");
+}
+
 #[test]
 fn whatever_step_it_is_ended_at_there_is_one_and_one_alone() {
     let seven = at(7);

@@ -12,6 +12,7 @@ use snapgate::terms::ComposedMail;
 use support::smtp::Manner;
 use support::{SNAPGATE, run};
 
+use super::routed::{pushed, refused};
 use super::{Place, me, names, now, subject};
 
 #[test]
@@ -220,6 +221,32 @@ fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhi
     assert!(subjects[1].starts_with("[snapgate] the server: mailer down: resolved after"), "{subjects:?}");
     assert_eq!(subjects.len(), 2);
     assert_eq!(names(&place.spool().join("out")), 0);
+}
+
+#[test]
+fn a_mail_that_is_refused_for_good_is_said_to_be_that_with_the_server_s_words_and_does_not_wait() {
+    let place = Place::new("");
+    let begin = now();
+    place.client("web1", "expect: off\n");
+    place.add(1, "web1", &refused());
+    place.server.behave(Manner::Answer("RCPT", "550 nobody here"));
+    for quarter in 0..9 {
+        let (done, _) = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
+        assert_eq!((done.sent, done.waiting, done.refused), (0, 0, 1), "{quarter}: {done:?}");
+    }
+    let what = || states::of(&place.site()).lasting().find(|state| state.kind == Kind::Mailer).map(|state| state.what.clone());
+    assert!(what().is_some_and(|what| what.starts_with("1 mail is refused: ") && what.contains("nobody here")), "{:?}", what());
+    // Another one for which the server has no time.
+    place.add(2, "web1", &pushed("report", "published"));
+    place.server.behave(Manner::Answer("MAIL", "451 not now"));
+    for quarter in 12..14 {
+        let (done, _) = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
+        assert_eq!((done.waiting, done.refused), (1, 1), "{quarter}: {done:?}");
+    }
+    assert!(what().is_some_and(|what| what.starts_with("1 mail waits, 1 mail is refused: ")), "{:?}", what());
+    place.server.behave(Manner::Accept);
+    let (done, _) = place.pass(begin + TimeDelta::hours(4), u64::MAX);
+    assert_eq!((done.sent, done.waiting, done.refused), (2, 0, 0), "whoever takes it after all has it: {done:?}");
 }
 
 #[test]

@@ -180,14 +180,19 @@ pub(super) const NOBODY: u32 = 65534;
 
 /// What that account could write into its spool, to be told by that way.
 pub(super) fn forged(place: &Place, way: &str, id: &str, what: &Value) {
-    let home = place.spool().with_file_name(NOBODY.to_string());
+    forged_by(NOBODY, place, way, id, what);
+}
+
+/// The same of another account.
+pub(super) fn forged_by(uid: u32, place: &Place, way: &str, id: &str, what: &Value) {
+    let home = place.spool().with_file_name(uid.to_string());
     for inner in ["tmp", "new", "out", "dead"] {
         fs::create_dir_all(home.join(inner)).unwrap();
     }
     let dispatch = json!({"way": way, "created": now(), "what": what});
     private(&home.join(format!("out/{id}.{way}.json")), &dispatch.to_string(), 0o600);
     for entry in std::iter::once(home.clone()).chain(walk(&home)) {
-        std::os::unix::fs::lchown(entry, Some(NOBODY), None).unwrap();
+        std::os::unix::fs::lchown(entry, Some(uid), None).unwrap();
     }
 }
 

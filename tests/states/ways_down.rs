@@ -9,7 +9,7 @@ use snapgate::terms::limits::{MAX_SMALL_DISPATCHES, WAY_PAUSES};
 use support::http::{Manner, Server};
 
 use super::routed::{pushed, refused};
-use super::ways::{forged, notice, ping, private, site, waiting};
+use super::ways::{NOBODY, forged, forged_by, notice, ping, private, site, waiting};
 use super::{Place, me, now};
 
 fn pause(times: usize) -> TimeDelta {
@@ -129,6 +129,36 @@ fn what_one_account_tells_in_vain_holds_up_none_of_the_others() {
         assert_eq!((done.told, done.waiting), (6, 5), "{answer}: {done:?}");
         let seen = hook.seen().split_off(before);
         assert!(seen.len() > 3 && seen[..3].iter().all(|request| !request.body.contains("forged")), "who failed comes last");
+    }
+}
+
+#[test]
+fn however_many_accounts_tell_in_vain_the_others_are_told_of_at_once() {
+    if me().uid != 0 {
+        println!("skipped: only root tells for other accounts");
+        return;
+    }
+    for manner in [Manner::RefuseWith("forged", "503 Busy".to_owned()), Manner::HangUpOn("forged")] {
+        let hook = Server::plain();
+        let (_dir, keys) = site(hook.port);
+        let place = Place::new(keys.split("exec: ").next().unwrap());
+        hook.behave(manner.clone());
+        place.client("web1", "expect: off\n");
+        // Accounts that each machine has.
+        for (uid, account) in [(1, "daemon"), (2, "bin"), (NOBODY, "nobody")] {
+            fs::write(place.config().join(format!("policies/of-{account}.yaml")), format!("user: {account}\nexpect: off\n")).unwrap();
+            forged_by(uid, &place, "webhook", "f0", &notice("f0", Some(&format!("of-{account}"))));
+        }
+        let begun = now();
+        for pass in 0..3 {
+            for number in 1..=5 {
+                place.add(10 * pass + number, "web1", &pushed("none", "published"));
+            }
+            let (done, _) = place.pass(begun + TimeDelta::seconds(i64::from(pass)), u64::MAX);
+            assert_eq!((done.told, done.waiting), (5, 3), "{manner:?}, {pass}: {done:?}");
+        }
+        let forged = hook.seen().iter().filter(|request| request.body.contains("forged")).count();
+        assert_eq!(forged, 3, "each is tried once, and has a pause of its own");
     }
 }
 

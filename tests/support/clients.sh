@@ -75,9 +75,14 @@ expect 78 "did not leave" snapgate init --store /srv/backups --mail-to root --tr
 [ ! -e /etc/snapgate/snapgate.yaml ] || { echo "a server that cannot mail is set up"; exit 1; }
 expect 64 "cannot stand" snapgate init --transport 'file:/tmp/mails"'
 code=0
-snapgate init --store /srv/backups --mail-to root --transport file:/tmp/mails >/tmp/said 2>&1 </dev/null || code=$?
+# At a terminal it asks for what no flag says: an empty line takes what it proposes.
+printf '\nroot\nfile:/tmp/mails\n' | script -qec 'snapgate init' /dev/null >/tmp/said 2>&1 || code=$?
+grep -q 'where are backups to be kept? \[/srv/backups\]' /tmp/said && grep -q 'who gets mail' /tmp/said && grep -q 'how does mail leave' /tmp/said
 [ "$code" -le 1 ] && grep -q "was taken" /tmp/said || { cat /tmp/said; exit 1; }
 [ "$(ls /tmp/mails | wc -l)" = 1 ]
+grep -q '^check: ' /tmp/said || { echo "init does not end with check"; cat /tmp/said; exit 1; }
+snapgate check --all >/tmp/said 2>&1 || true
+if grep "no mailer has taken a mail" /tmp/said; then echo "the mail of \`snapgate init\` was taken"; exit 1; fi
 [ "$(stat -c '%U %G %a' /etc/snapgate /etc/snapgate/policies /etc/snapgate/keys /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions \
     /etc/snapgate/snapgate.yaml | tr '\n' ';')" = \
     'root snapgate 750;root snapgate 750;root root 755;root root 711;root snapgate 1730;root snapgate 660;root snapgate 640;' ]
@@ -158,7 +163,10 @@ state | diff /tmp/clean -
 say "a client, and how long it takes"
 begun=$(date +%s%N)
 adds web1 --key "$key" --preset timemachine --quota 5G --from 127.0.0.0/8
-printf 'add-client took %d ms in a build with debug assertions, with its check\n' $((($(date +%s%N) - begun) / 1000000))
+took=$((($(date +%s%N) - begun) / 1000000))
+echo "add-client took $took ms in a build with debug assertions, with its check"
+# A second without them, on a machine that does nothing else.
+[ "$took" -lt 5000 ]
 [ "$(getent shadow web1 | cut -d: -f2)" = '*' ] && [ "$(getent passwd web1 | cut -d: -f5,7)" = 'snapgate client web1:/usr/bin/snapgate-shell' ]
 grep -q ^web1: /etc/subuid && grep -q ^web1: /etc/subgid
 [ "$(stat -c '%U %G %a' /etc/snapgate/keys/web1 /etc/snapgate/policies/web1.yaml | tr '\n' ';')" = 'root root 644;root snapgate 640;' ]
@@ -394,16 +402,48 @@ removes dump
 [ -z "$(ls "$spool/0/former" | grep dump)" ]
 [ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
 
+say "what lasts is closed when its client is frozen or goes"
+mails_of() { snapgate watch --flush >/tmp/said 2>&1 || true; grep -hs "^Subject: .*still: missed" /tmp/mails/* | sort; }
+adds still --key "$second" --preset server
+# A whole machine, by the line that the preset prints: whose a file is comes back.
+grep -qF 'rsync -aAXHx --numeric-ids --delete / backup:' /tmp/said
+install -D -o 4321 -g 4321 /dev/null /srv/machine/file
+ssh="ssh -F /dev/null -i $(eval echo ~me)/.ssh/second -o IdentitiesOnly=yes -o UserKnownHostsFile=$(eval echo ~me)/.ssh/known_hosts -l still"
+expect 0 "" rsync -aAXHx --numeric-ids --delete -e "$ssh" /srv/machine/ backup.example.org:
+expect 0 "" snapgate restore --client still --to /root/machine
+[ "$(stat -c '%u %g' /root/machine/file)" = '4321 4321' ] && rm -r /root/machine /srv/machine
+echo 'expect: 1h' >>/etc/snapgate/policies/still.yaml
+later() { echo $(($1 * 3600 * 1000)) >/etc/snapgate/faked-clock; }
+# The first look, from which on a snapshot is waited for.
+later 1
+[ -z "$(mails_of)" ]
+later 50
+mails_of | grep -q 'missed: no snapshot since' || { cat /tmp/said; ls -R "$spool/0"; cat "$spool/0/states.json"; grep -h ^Subject: /tmp/mails/*; exit 1; }
+snapgate freeze still --say 'new disks' >/dev/null
+later 52
+mails_of | grep -q 'missed: closed, the client is frozen' || { mails_of; exit 1; }
+snapgate thaw still >/dev/null
+later 80
+[ "$(mails_of | wc -l)" = 3 ]
+removes still
+later 82
+mails_of | grep -q 'missed: closed, its policy was removed' || { mails_of; exit 1; }
+rm /etc/snapgate/faked-clock
+
 say "an account that makes its spool odd goes all the same"
 adds odd --key "$second"
 number=$(id -u odd)
-as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes odd@backup.example.org id" >/dev/null 2>&1 || true
-for event in "$spool/$number"/new/*.json; do
-    sed 's/"id":"[^"]*"/"id":"..\/x"/' "$event" >"$spool/$number/new/0.json"
-    chown odd: "$spool/$number/new/0.json"
-done
+refused_of_odd() { as_me "ssh -F /dev/null -i ~/.ssh/second -o IdentitiesOnly=yes odd@backup.example.org id" >/dev/null 2>&1 || true; }
+refused_of_odd
+# Whoever holds this keeps the gate's own `watch` from the events that are copied here.
 exec 9>"$spool/$number/lock"
 flock 9
+refused_of_odd
+for event in "$spool/$number"/new/*.json; do
+    # A watch of the gate's own may have counted it by now.
+    { sed 's/"id":"[^"]*"/"id":"..\/x"/' "$event" || echo '{"id":"../x"}'; } >"$spool/$number/new/0.json"
+    chown odd: "$spool/$number/new/0.json"
+done
 expect 0 "note: the spool of account $number is not locked" snapgate remove-client odd --destroy-data odd
 flock -u 9
 exec 9>&-
@@ -427,7 +467,27 @@ for words in "remove-client way" "remove-client way --destroy-data way" "rename-
     grep -q "mount point" /tmp/said || { cat /tmp/said; exit 1; }
 done
 cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
+# A link of root's, that leads through somebody's hand to a directory of root's.
+install -d -m 0777 /srv/hand
+ln -s /srv/backups /srv/hand/store
+ln -s /srv/hand/store /srv/road
+echo 'path: /srv/road/way' >>/etc/snapgate/policies/way.yaml
+refuses 77 "/srv/hand\`, above the repository, is not root's alone" snapgate remove-client way
+cat /tmp/way.yaml >/etc/snapgate/policies/way.yaml
+# Another's repository, that stands in this one by another name.
+rm /srv/road && ln -s /srv/backups/way /srv/road
+printf 'user: way\npath: /srv/road/snapshots/inner\n' >/etc/snapgate/policies/inner.yaml
+install -d -o way -m 0700 /srv/backups/way/snapshots/inner
+refuses 77 "the repository of inner is in" snapgate remove-client way --destroy-data way
+rm -r /srv/backups/way/snapshots/inner /etc/snapgate/policies/inner.yaml /srv/road /srv/hand
+# A push that begins while it gets another name, and a place that is anybody's.
+exec 9</srv/backups/way/.snapgate/lock
+flock 9
+refuses 75 "a push of way is running" snapgate rename-client way road
+flock -u 9
+exec 9<&-
 chmod 0777 /srv/backups
+refuses 77 "not root's alone" snapgate rename-client way road
 refuses 77 "not root's alone" snapgate remove-client way
 refuses 77 "not root's alone" snapgate remove-client way --destroy-data way
 refuses 77 "not root's alone" snapgate add-client new --key "$key"

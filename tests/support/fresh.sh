@@ -57,7 +57,7 @@ make)
             # The kernel counts processes by number, whatever root they are in: one that this machine has hardly given away.
             useradd --uid 58613 --create-home --shell /bin/bash visitor
             # What root has built is built; what else it has put there an ordinary user has not.
-            rm -rf target/dma target/rsync
+            rm -rf target/dma target/rsync target/prometheus
             chown -R visitor: /src /cargo'
         if ! enter "$work/ordinary" "$sysroot" visitor unshare --user true 2>/dev/null; then
             echo "this kernel gives an ordinary user no user namespace: the run is one without"

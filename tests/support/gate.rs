@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::act::record::ledger;
 use tempfile::TempDir;
 
@@ -221,6 +221,19 @@ impl Gate {
     /// Hands over everything that waits in the spool.
     pub fn flush(&self) {
         run(&mut self.snapgate(&["watch", "--flush"]));
+    }
+
+    /// The subjects of what `snapgate watch` mails of this state when it looks so much later.
+    pub fn told_of(&self, state: &str, later: TimeDelta) -> Vec<String> {
+        self.set_clock(Utc::now() + later);
+        self.flush();
+        fs::remove_file(self.path().join("config/faked-clock")).unwrap();
+        // A long header goes on in the next line (RFC 5322, 2.2.3).
+        let mails: Vec<_> = self.mails().iter().map(|mail| mail.replace('\r', "").replace("\n ", " ")).collect();
+        let subjects = mails.iter().filter_map(|mail| mail.lines().find_map(|line| line.strip_prefix("Subject: ")));
+        let mut told: Vec<_> = subjects.filter(|subject| subject.contains(&format!(": {state}"))).map(str::to_owned).collect();
+        told.sort();
+        told
     }
 
     /// Every mail that left, as it stands in its file.

@@ -22,7 +22,7 @@ pub struct Request {
 impl Request {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        value(&self.head, name)
     }
 }
 
@@ -35,9 +35,11 @@ pub enum Manner {
     Answer(String),
     /// The same to requests with this word alone; takes others.
     RefuseWith(&'static str, String),
+    /// Hangs up on requests with this word, when it has read all; takes others.
+    HangUpOn(&'static str),
     /// Reads, and says nothing.
     Stall,
-    /// Answers a byte now and then, and never a whole line.
+    /// Begins to answer, a byte now and then, and never comes to the end of a line.
     Drip,
     /// Takes it, and never stops to answer.
     Huge,
@@ -119,6 +121,11 @@ impl Drop for Server {
     }
 }
 
+fn value<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
+    let mut lines = head.iter().filter_map(|line| line.split_once(": "));
+    lines.find(|(named, _)| named.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
 fn serve(stream: TcpStream, shared: &Shared) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
     if *shared.manner.lock().unwrap() == Manner::Reset {
@@ -146,12 +153,13 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
         }
     }
     let line = if head.is_empty() { String::new() } else { head.remove(0) };
-    let length = head.iter().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok()).unwrap_or(0);
+    let length = value(&head, "Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     let request = Request { line, head, body: String::from_utf8(body).unwrap() };
     let manner = shared.manner.lock().unwrap().clone();
     let has = |word: &str| request.body.contains(word) || request.line.contains(word);
+    let hangs_up = matches!(&manner, Manner::HangUpOn(word) if has(word));
     let answer = match &manner {
         Manner::RefuseWith(word, answer) if has(word) => answer.clone(),
         Manner::Answer(answer) => answer.clone(),
@@ -161,16 +169,13 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
     shared.changed.notify_all();
     let mut stream = stream.into_inner();
     match manner {
-        Manner::Accept | Manner::Answer(_) | Manner::RefuseWith(..) => {
+        Manner::HangUpOn(_) if hangs_up => Ok(()),
+        Manner::Accept | Manner::Answer(_) | Manner::RefuseWith(..) | Manner::HangUpOn(_) => {
             write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n")?;
             stream.flush()
         }
         Manner::Stall => until_gone(&mut stream),
-        Manner::Drip => loop {
-            stream.write_all(b"H")?;
-            stream.flush()?;
-            std::thread::sleep(Duration::from_millis(100));
-        },
+        Manner::Drip => drip(&mut stream, b"HTTP/1.1 200 O".iter().chain(std::iter::repeat(&b'K'))),
         Manner::Huge => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
             loop {
@@ -179,6 +184,16 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
         }
         Manner::Reset | Manner::HangUp => Ok(()),
     }
+}
+
+/// Says this, a byte at a time, until nobody listens.
+pub fn drip<'a>(stream: &mut impl Write, bytes: impl Iterator<Item = &'a u8>) -> std::io::Result<()> {
+    for byte in bytes {
+        stream.write_all(&[*byte])?;
+        stream.flush()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 fn until_gone(stream: &mut impl Read) -> std::io::Result<()> {

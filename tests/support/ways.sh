@@ -147,6 +147,17 @@ served() {
         cp /src/sshd_config.d/50-snapgate.conf /etc/ssh/sshd_config.d/
         /usr/sbin/sshd -o PidFile=none -o ListenAddress="$2"' bash "$2" "$3" || fail "$1 could not be set up"
 }
+# A user's own machine becomes a client: the page's commands up to the first push of the script that add-client writes.
+by_script() {
+    local home=/machines/$1/home/${account[$1]} client=$2
+    run "ssh-keygen"
+    carried "$client.pub" "$home/.ssh/id_backup.pub" "/root/$client.pub"
+    run "snapgate add-client"
+    policy "$client" "verbs: [rsync"
+    run "snapgate check"
+    carried "$client.sh" "/root/$client.sh" "$home/$client.sh"
+    run "sh $client.sh"
+}
 # What that address is told on the server has these words. A pass of the gate's own may still be at it.
 told() {
     for try in $(seq 100); do

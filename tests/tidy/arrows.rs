@@ -15,7 +15,7 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 /// one clock, whose spools come first the policies say, `maintain` does what other stories do when it is due, which `status` shows, and leaves what lasts to `states`, the digest tells of both,
 /// `init` and `add-client` end with a check, what a client has beside its account is a policy and a repository, `remove-client` leaves to `watch` what waits for
 /// a mail, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 39] = [
+const ARROWS: [(&str, &str, &str); 40] = [
     ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
@@ -49,6 +49,7 @@ const ARROWS: [(&str, &str, &str); 39] = [
     ("admin", "log", "prune"),
     ("admin", "maintain", "prune"),
     ("admin", "maintain", "states"),
+    ("admin", "metrics", "log"),
     ("admin", "metrics", "prune"),
     ("admin", "metrics", "status"),
     ("admin", "restore", "prune"),

@@ -8,7 +8,7 @@ mod fault;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, open, openat, renameat2};
@@ -101,14 +101,33 @@ pub fn place(path: &Path) -> io::Result<Place> {
 /// root's.
 pub fn not_roots_alone(path: &Path) -> io::Result<Option<PathBuf>> {
     let Some(parent) = path.parent() else { return Ok(Some(path.to_path_buf())) };
-    let real = fs::canonicalize(parent)?;
-    for above in parent.ancestors().chain(real.ancestors()) {
-        let found = fs::symlink_metadata(above)?;
+    // A ring of links has no end. Those in directories of root's alone stay what they are.
+    fs::canonicalize(parent)?;
+    // A name at a time, as the kernel goes, so that every directory is seen that a link leads through.
+    let mut left = names(parent);
+    let mut above = PathBuf::from("/");
+    while let Some(name) = left.pop() {
+        if name.as_os_str() == ".." {
+            above.pop();
+            continue;
+        }
+        let here = above.join(name);
+        let found = fs::symlink_metadata(&here)?;
         if found.uid() != 0 || (!found.is_symlink() && found.mode() & 0o022 != 0) {
-            return Ok(Some(above.to_path_buf()));
+            return Ok(Some(here));
+        }
+        if found.is_symlink() {
+            left.extend(names(&fs::read_link(&here)?));
+        } else {
+            above = here;
         }
     }
     Ok(None)
+}
+
+/// The names of a path, the last one first. The root is one, which leads back to it.
+fn names(path: &Path) -> Vec<PathBuf> {
+    path.components().rev().filter(|name| *name != Component::CurDir).map(|name| name.as_os_str().into()).collect()
 }
 
 /// Makes a repository. It is root's until all is done: then nobody else has had a hand in it.

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::libc;
-use nix::sys::statfs::{EXT4_SUPER_MAGIC, statfs};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::decide::doctor::kernel::sets_the_clock;
 use crate::terms::limits::{MAX_CHANGELOG, MAX_CRON_FILES, MAX_SYSTEM_FILE};
 
-/// Names that a file may have on ext4 (`EXT4_LINK_MAX`). The other file systems of a server have
-/// none, or one that nobody reaches.
-const EXT4_LINKS: u64 = 65_000;
+/// Names that a file may have on ext4 (`EXT4_LINK_MAX`) and on btrfs (`BTRFS_LINK_MAX`). The other
+/// file systems of a server have no such limit, or one that nobody reaches.
+const MOST_LINKS: [(FsType, u64); 2] = [(EXT4_SUPER_MAGIC, 65_000), (BTRFS_SUPER_MAGIC, 65_535)];
 
 /// Where Debian keeps what was changed in rsync's package, and the program that it is about.
 const CHANGELOG: &str = "/usr/share/doc/rsync/changelog.Debian.gz";
@@ -127,8 +127,8 @@ pub fn package(rsync: &Path) -> Package {
 /// How many names a file may have where that is; `None` where there is no limit to speak of.
 #[must_use]
 pub fn most_links(path: &Path) -> Option<u64> {
-    let found = statfs(path).ok()?;
-    (found.filesystem_type() == EXT4_SUPER_MAGIC).then_some(EXT4_LINKS)
+    let found = statfs(path).ok()?.filesystem_type();
+    MOST_LINKS.iter().find(|(kind, _)| *kind == found).map(|(_, most)| *most)
 }
 
 /// Whether each reading of a file there writes when it was read.

@@ -9,7 +9,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use lettre::address::Envelope;
@@ -34,7 +35,7 @@ pub use picture::png;
 /// Why a mail did not leave. Each holds the words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSent {
-    /// The mailer cannot be reached or used at all: no other mail can leave now.
+    /// The mailer cannot be reached or used at all, whatever the mail: no other can leave now.
     #[error("the mailer cannot be reached: {0}")]
     Unreachable(String),
     /// Not now; perhaps another mail, perhaps this one later.
@@ -90,8 +91,9 @@ fn send_within(settings: &MailSettings, mail: &ComposedMail, addresses: Addresse
                 return Err(NotSent::Unreachable(format!("no address was found for `{host}`")));
             }
             let addresses = found.into_iter().map(|address| SocketAddr::new(address, *port)).collect();
-            let server = Server { addresses, protection, login, step: limits.smtp_step };
-            within(limits.smtp, begun, move || submit(&server, &message))
+            let is_under_way = Arc::new(AtomicBool::new(false));
+            let server = Server { addresses, protection, login, step: limits.smtp_step, is_under_way: Arc::clone(&is_under_way) };
+            within(limits.smtp, begun, &is_under_way, move || submit(&server, &message))
         }
     }
 }
@@ -196,13 +198,23 @@ struct Server {
     protection: Protection,
     login: Option<Credentials>,
     step: Duration,
+    /// Whether a mail has been begun, so that it may be what is wrong.
+    is_under_way: Arc<AtomicBool>,
 }
 
 impl Server {
     /// Sends a message on a new connection, since a kept one would not outlive the server's
     /// restart. The next address is tried if there is no connection, but not after a server has
     /// answered.
-    fn take(&self, envelope: &Envelope, message: &[u8]) -> Result<(), lettre::transport::smtp::Error> {
+    fn take(&self, envelope: &Envelope, message: &[u8]) -> Result<(), NotSent> {
+        let mut connection = self.connected().map_err(|error| judge(&error, NotSent::Unreachable))?;
+        self.is_under_way.store(true, Ordering::Relaxed);
+        connection.send(envelope, message).map_err(|error| judge(&error, NotSent::Later))?;
+        connection.abort();
+        Ok(())
+    }
+
+    fn connected(&self) -> Result<SmtpConnection, lettre::transport::smtp::Error> {
         let hello = ClientId::default();
         let wrapped = if let Protection::Wrapper(parameters) = &self.protection { Some(parameters) } else { None };
         let mut connection = SmtpConnection::connect(self.addresses.as_slice(), Some(self.step), &hello, wrapped, None)?;
@@ -212,9 +224,7 @@ impl Server {
         if let Some(login) = &self.login {
             connection.auth(DEFAULT_MECHANISMS, login)?;
         }
-        connection.send(envelope, message)?;
-        connection.abort();
-        Ok(())
+        Ok(connection)
     }
 }
 
@@ -222,7 +232,7 @@ impl Server {
 /// of them; then each is tried alone, so that one stale address does not silence the gate.
 fn submit(server: &Server, message: &Message) -> Result<Sent, NotSent> {
     let bytes = message.formatted();
-    let refused = match server.take(message.envelope(), &bytes).map_err(|error| judge(&error)) {
+    let refused = match server.take(message.envelope(), &bytes) {
         Ok(()) => return Ok(Sent::default()),
         Err(NotSent::Refused(words)) if message.envelope().to().len() > 1 => NotSent::Refused(words),
         Err(error) => return Err(error),
@@ -231,7 +241,7 @@ fn submit(server: &Server, message: &Message) -> Result<Sent, NotSent> {
     for to in message.envelope().to() {
         let Ok(envelope) = Envelope::new(message.envelope().from().cloned(), vec![to.clone()]) else { continue };
         if let Err(error) = server.take(&envelope, &bytes) {
-            left_out.push(format!("{to}: {}", judge(&error)));
+            left_out.push(format!("{to}: {error}"));
         }
     }
     if left_out.len() < message.envelope().to().len() { Ok(Sent { left_out }) } else { Err(refused) }
@@ -274,8 +284,8 @@ fn unusable(key: &str, file: &Path, error: &dyn Display) -> NotSent {
     NotSent::Unreachable(format!("`{key}: {}` cannot be used: {error}", printable_path(file)))
 }
 
-/// Whose fault it was that SMTP did not work out.
-fn judge(error: &lettre::transport::smtp::Error) -> NotSent {
+/// Whose fault it was that SMTP did not work out; `cut` is what it means where the server said nothing.
+fn judge(error: &lettre::transport::smtp::Error, cut: fn(String) -> NotSent) -> NotSent {
     // Authentication (RFC 4954, 6) is between the server and us, not about this mail.
     const LOGIN: [u16; 5] = [454, 530, 534, 535, 538];
     let words = whole(error);
@@ -287,7 +297,7 @@ fn judge(error: &lettre::transport::smtp::Error) -> NotSent {
     } else if error.is_transient() || error.is_response() {
         NotSent::Later(words)
     } else {
-        NotSent::Unreachable(words)
+        cut(words)
     }
 }
 
@@ -311,6 +321,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 fn within<T: Send + 'static>(
     limit: Duration,
     begun: Instant,
+    is_under_way: &AtomicBool,
     run: impl FnOnce() -> Result<T, NotSent> + Send + 'static,
 ) -> Result<T, NotSent> {
     let (done, result) = mpsc::channel();
@@ -319,7 +330,10 @@ fn within<T: Send + 'static>(
         let _ = done.send(run());
     });
     spawned.map_err(|error| NotSent::Later(error.to_string()))?;
-    let too_long = || NotSent::Unreachable(format!("it took longer than {} s", limit.as_secs()));
+    let too_long = || {
+        let words = format!("it took longer than {} s", limit.as_secs());
+        if is_under_way.load(Ordering::Relaxed) { NotSent::Later(words) } else { NotSent::Unreachable(words) }
+    };
     result.recv_timeout(limit.saturating_sub(begun.elapsed())).unwrap_or_else(|_| Err(too_long()))
 }
 

@@ -80,7 +80,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, NotSent> {
                 }
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(NotSent::Unreachable(format!("sendmail took longer than {} s and was ended", limit.as_secs())));
+                return Err(NotSent::Later(format!("sendmail took longer than {} s and was ended", limit.as_secs())));
             }
             Err(error) => return Err(NotSent::Later(format!("sendmail cannot be waited for: {error}"))),
         }

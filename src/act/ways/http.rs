@@ -1,200 +1,204 @@
-//! HTTP/1.1 (RFC 9112), as much of it as it takes to hand something over: one request on a connection
-//! of its own, and the status of the answer. There is nothing here to follow, to unpack or to keep.
+//! HTTP, as much of it as it takes to hand something over: ureq, with all switched off by which it
+//! would follow, unpack, keep or believe something (redirects, proxies of the environment, a pool).
+//!
+//! A request never outlasts its limit, whatever the server does, and never looks up a name by itself.
+//! No error has more of a URL in it than its host.
 
-use std::fmt::Write as _;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, Read as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport};
+use ureq::{Agent, Error, Timeout, config::Config};
 
 use super::Addresses;
 use crate::terms::Url;
-use crate::terms::limits::{CONNECT_TIMEOUT, MAX_ANSWER_HEAD, MAX_INTERIM, MAX_MAIL_FILE};
+use crate::terms::limits::{CONNECT_TIMEOUT, MAX_ANSWER_HEAD, MAX_MAIL_FILE};
 use crate::terms::text::{printable, printable_path};
 
-/// A request by POST. The headers are our own words and names of events, the body is of our making.
-pub(super) fn request(url: &Url, headers: &[(&str, &str)], body: &str) -> String {
-    let (target, host) = (url.target(), url.authority());
-    let mut request = format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
-    let _ = write!(request, "User-Agent: snapgate/{}\r\nContent-Length: {}\r\n", env!("CARGO_PKG_VERSION"), body.len());
-    for (name, value) in headers {
-        let _ = write!(request, "{name}: {value}\r\n");
-    }
-    request + "\r\n" + body
+/// Bytes that are written under one look at the clock.
+const PIECE: usize = 4096;
+
+/// What sends requests.
+pub(super) struct Client {
+    agent: Agent,
+    /// What each may take.
+    limit: Duration,
+    /// Whether the last one came to a server.
+    reached: Arc<AtomicBool>,
+}
+
+/// What came of a request that has no answer, in words that go on from the server's name.
+pub(super) enum Failed {
+    /// No server came to see anything of it.
+    Before(String),
+    /// It was under way, so that it may be what is wrong.
+    Meanwhile(String),
+}
+
+/// One for requests within that limit.
+pub(super) fn client(roots: RootCerts, addresses: Addresses, limit: Duration) -> Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build();
+    let config = Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .user_agent(concat!("snapgate/", env!("CARGO_PKG_VERSION")))
+        .accept("")
+        .accept_encoding("")
+        .timeout_global(Some(limit))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .max_response_header_size(MAX_ANSWER_HEAD)
+        // More than a head may have, so that one that is too long is not taken for a server that hung up.
+        .input_buffer_size(2 * MAX_ANSWER_HEAD)
+        .output_buffer_size(PIECE)
+        .tls_config(tls)
+        .build();
+    let reached = Arc::new(AtomicBool::new(false));
+    let connector =
+        ().chain(TcpConnector::default()).chain(Hearing).chain(RustlsConnector::default()).chain(Reaching(Arc::clone(&reached)));
+    Client { agent: Agent::with_parts(config, connector, Told(addresses)), limit, reached }
 }
 
 /// Whom to trust: the system's authorities, and those of a file.
-pub(super) fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
+pub(super) fn trusted(ca_file: Option<&Path>) -> Result<RootCerts, String> {
     // Some of a system's may be unreadable or odd; those that are not will do.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut all = rustls_native_certs::load_native_certs().certs;
     if let Some(file) = ca_file {
         let unusable = |what: String| format!("`ca_file: {}` cannot be used: {what}", printable_path(file));
         let mut pem = Vec::new();
         let opened = std::fs::File::open(file).and_then(|opened| opened.take(MAX_MAIL_FILE).read_to_end(&mut pem));
         opened.map_err(|error| unusable(error.to_string()))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let added = certificate.map_err(|error| error.to_string()).and_then(|one| roots.add(one).map_err(|error| error.to_string()));
-            added.map_err(unusable)?;
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            // Of the administrator's own each has to be one.
+            RootCertStore::empty().add(certificate.clone()).map_err(|error| unusable(error.to_string()))?;
+            all.push(certificate);
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    Ok(RootCerts::Specific(Arc::new(all.iter().map(|one| Certificate::from_der(one).to_owned()).collect())))
 }
 
-/// Sends a request, and reads the status of the answer, all within the limit.
-///
-/// # Errors
-/// In words that go on from the server's name.
-pub(super) fn answered(
-    url: &Url,
-    tls: Option<Arc<ClientConfig>>,
-    request: &[u8],
-    addresses: Addresses<'_>,
-    limit: Duration,
-) -> Result<u16, String> {
-    let deadline = Instant::now() + limit;
-    let slow = |error: io::Error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("it took longer than {} s", limit.as_secs()),
-        ErrorKind::UnexpectedEof => "it hung up before it answered".to_owned(),
-        _ => printable(error.to_string().as_bytes()),
-    };
-    let stream = connected(url, addresses, deadline).map_err(slow)?;
-    let bounded = Bounded { stream, deadline };
-    match tls {
-        None => exchange(bounded, request).map_err(slow),
-        Some(config) => {
-            let name = ServerName::try_from(url.host().to_owned()).map_err(|error| error.to_string())?;
-            let session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
-            exchange(StreamOwned::new(session, bounded), request).map_err(slow)
-        }
+impl Client {
+    /// Sends a text by POST, and comes back with the status of the answer.
+    pub(super) fn post(&self, url: &Url, headers: &[(&str, &str)], body: &str) -> Result<u16, Failed> {
+        self.reached.store(false, Ordering::Relaxed);
+        let request = self.agent.post(format!("{url}{}", url.target())).header("Connection", "close");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = request.send(body).map_err(|error| {
+            let failed = if self.reached.load(Ordering::Relaxed) { Failed::Meanwhile } else { Failed::Before };
+            failed(words(error, self.limit))
+        })?;
+        Ok(answer.status().as_u16())
     }
 }
 
-/// The first address that answers.
-fn connected(url: &Url, addresses: Addresses<'_>, deadline: Instant) -> io::Result<TcpStream> {
-    let found = addresses(url.host(), left(deadline)?);
-    let mut failed = io::Error::other("no address was found for it");
-    for address in found {
-        match TcpStream::connect_timeout(&SocketAddr::new(address, url.port()), left(deadline)?.min(CONNECT_TIMEOUT)) {
-            Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == ErrorKind::TimedOut => {
-                failed = io::Error::other(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
+fn words(error: Error, limit: Duration) -> String {
+    match error {
+        Error::Timeout(Timeout::Connect) => format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+        Error::Timeout(_) => format!("it took longer than {} s", limit.as_secs()),
+        Error::HostNotFound => "no address was found for it".to_owned(),
+        Error::LargeResponseHeader(..) => "what it answers has no end".to_owned(),
+        Error::Protocol(_) => "what it answers is no HTTP: see whether the URL is right, and has https:// where it should".to_owned(),
+        Error::BadUri(_) => "its URL cannot be used".to_owned(),
+        Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => "it hung up before it answered".to_owned(),
+        Error::Io(error) => printable(error.to_string().as_bytes()),
+        other => printable(other.to_string().as_bytes()),
+    }
+}
+
+/// The addresses of hosts, from whoever may be asked for them.
+#[derive(Debug)]
+struct Told(Addresses);
+
+impl Resolver for Told {
+    fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut all = self.empty();
+        // More than fit are not tried.
+        (self.0)(host, *timeout.after).into_iter().all(|address| all.try_push(SocketAddr::new(address, port)).is_ok());
+        if all.is_empty() { Err(Error::HostNotFound) } else { Ok(all) }
+    }
+}
+
+/// Notes that there is a connection, and TLS on it where it should be.
+#[derive(Debug)]
+struct Reaching(Arc<AtomicBool>);
+
+impl<In: Transport> Connector<In> for Reaching {
+    type Out = In;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.store(chained.is_some(), Ordering::Relaxed);
+        Ok(chained)
+    }
+}
+
+/// Has a server heard out that answers before it has read all, and hangs up: what it says is why.
+#[derive(Debug)]
+struct Hearing;
+
+impl<In: Transport> Connector<In> for Hearing {
+    type Out = Heard<In>;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        Ok(chained.map(|inner| Heard { inner, failed: None }))
+    }
+}
+
+#[derive(Debug)]
+struct Heard<T> {
+    inner: T,
+    /// Why it takes nothing more.
+    failed: Option<io::Error>,
+}
+
+impl<T: Transport> Transport for Heard<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        match self.inner.transmit_output(amount, timeout) {
+            Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                self.failed = Some(error);
+                Ok(())
             }
-            Err(error) => failed = error,
+            done => done,
         }
     }
-    Err(failed)
-}
 
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// A connection that ends when its time is up, however little comes at a time.
-struct Bounded {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Read for Bounded {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
-        self.stream.read(room)
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<u16> {
-    let written = stream.write_all(request).and_then(|()| stream.flush());
-    if let Err(error) = written {
-        let has_hung_up = matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
-        // A server may answer before it has read all, and hang up. What it says is why.
-        return if has_hung_up { status(&mut stream).map_err(|_| error) } else { Err(error) };
-    }
-    status(&mut stream)
-}
-
-/// The status of the answer, behind those that come before it (100 to 199).
-fn status(stream: &mut impl Read) -> io::Result<u16> {
-    let mut head = Vec::new();
-    let mut room = [0; 1024];
-    let mut interim = 0;
-    loop {
-        while let Some(line) = head.split_inclusive(|byte| *byte == b'\n').next().filter(|line| line.ends_with(b"\n")) {
-            let status = status_of(line)?;
-            if !(100..200).contains(&status) {
-                return Ok(status);
-            }
-            // Its own headers go with it.
-            let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") else { break };
-            head.drain(..end + 4);
-            interim += 1;
-        }
-        if head.len() > MAX_ANSWER_HEAD || interim > MAX_INTERIM {
-            return Err(io::Error::other("what it answers has no end"));
-        }
-        match stream.read(&mut room) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(length) => head.extend(room.iter().take(length)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// `HTTP/1.1 200 OK`, or what is none.
-fn status_of(line: &[u8]) -> io::Result<u16> {
-    let none = || io::Error::other("what it answers is no HTTP: see whether the URL is right, and has https:// where it should");
-    let line = std::str::from_utf8(line).map_err(|_| none())?.trim_end();
-    let digits = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)).ok_or_else(none)?;
-    digits.parse().ok().filter(|status| digits.len() == 3 && (100..600).contains(status)).ok_or_else(none)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(answer: &str) -> String {
-        // A byte at a time, as it may come.
-        struct Drip<'a>(&'a [u8]);
-        impl Read for Drip<'_> {
-            fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-                let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
-                (room[0], self.0) = (*first, rest);
-                Ok(1)
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        match (self.inner.await_input(timeout), self.failed.take()) {
+            (Ok(false) | Err(_), Some(failed)) => Err(failed.into()),
+            (awaited, failed) => {
+                self.failed = failed;
+                awaited
             }
         }
-        status(&mut Drip(answer.as_bytes())).map_or_else(|error| error.to_string(), |status| status.to_string())
     }
 
-    #[test]
-    fn the_status_is_read_and_nothing_behind_it() {
-        assert_eq!(read("HTTP/1.1 204 No Content\r\n"), "204");
-        assert_eq!(read("HTTP/1.0 200\n"), "200");
-        assert_eq!(read("HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\n"), "503");
-        for wrong in ["HTTP/2 200\r\n", "SSH-2.0-x\r\n", "HTTP/1.1 2000 x\r\n", "HTTP/1.1 abc\r\n", "\r\n", "HTTP/1.1 099 x\r\n"] {
-            assert!(read(wrong).contains("no HTTP"), "{wrong:?}: {}", read(wrong));
-        }
-        assert!(read(&"x".repeat(100_000)).contains("no end"));
-        assert!(read(&"HTTP/1.1 100 Continue\r\n\r\n".repeat(100)).contains("no end"));
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
     }
 }

@@ -14,11 +14,11 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
+use ureq::tls::RootCerts;
 
+use self::http::{Client, Failed};
 use crate::act::child;
 use crate::decide::push::outcome::Ended;
 use crate::terms::Url;
@@ -31,10 +31,10 @@ const SHOWN: usize = 300;
 /// Why something was not taken. Each holds the words for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
-    /// It cannot be reached or used at all: nothing else would be taken now.
+    /// It cannot be reached or used at all, whatever it is told: nothing else would be taken now.
     #[error("{0}")]
     Unreachable(String),
-    /// Not now.
+    /// Not now, and maybe not this.
     #[error("{0}")]
     Later(String),
     /// Not this.
@@ -43,19 +43,25 @@ pub enum NotTaken {
 }
 
 /// The addresses of a host, in the order in which to try them, within a time limit.
-pub type Addresses<'a> = &'a dyn Fn(&str, Duration) -> Vec<IpAddr>;
+pub type Addresses = fn(&str, Duration) -> Vec<IpAddr>;
 
 /// What a pass needs for its requests, made when the first one needs it.
-pub struct Office<'a> {
+pub struct Office {
     ca_file: Option<PathBuf>,
-    addresses: Addresses<'a>,
-    tls: OnceCell<Result<Arc<ClientConfig>, String>>,
+    addresses: Addresses,
+    limit: Duration,
+    plain: OnceCell<Client>,
+    tls: OnceCell<Result<Client, String>>,
 }
 
-impl<'a> Office<'a> {
+impl Office {
     /// With certificates (PEM) to trust besides the system's.
-    pub fn new(ca_file: Option<&Path>, addresses: Addresses<'a>) -> Self {
-        Self { ca_file: ca_file.map(Path::to_path_buf), addresses, tls: OnceCell::new() }
+    pub fn new(ca_file: Option<&Path>, addresses: Addresses) -> Self {
+        Self::within(ca_file, addresses, REQUEST_TIMEOUT)
+    }
+
+    fn within(ca_file: Option<&Path>, addresses: Addresses, limit: Duration) -> Self {
+        Self { ca_file: ca_file.map(Path::to_path_buf), addresses, limit, plain: OnceCell::new(), tls: OnceCell::new() }
     }
 
     /// Sends a text with these headers by POST. Without an error, the server has taken it.
@@ -63,18 +69,20 @@ impl<'a> Office<'a> {
     /// # Errors
     /// See [`NotTaken`].
     pub fn post(&self, url: &Url, headers: &[(&str, &str)], body: &str) -> Result<(), NotTaken> {
-        self.post_within(url, headers, body, REQUEST_TIMEOUT)
+        let client = self.client(url).map_err(NotTaken::Unreachable)?;
+        let status = client.post(url, headers, body).map_err(|failed| match failed {
+            Failed::Before(what) => NotTaken::Unreachable(format!("{url}: {what}")),
+            Failed::Meanwhile(what) => NotTaken::Later(format!("{url}: {what}")),
+        });
+        judge(status?, url)
     }
 
-    fn post_within(&self, url: &Url, headers: &[(&str, &str)], body: &str, limit: Duration) -> Result<(), NotTaken> {
-        let tls = if url.is_tls() { Some(self.tls().map_err(NotTaken::Unreachable)?) } else { None };
-        let request = http::request(url, headers, body);
-        let status = http::answered(url, tls, request.as_bytes(), self.addresses, limit);
-        judge(status.map_err(|what| NotTaken::Unreachable(format!("{url}: {what}")))?, url)
-    }
-
-    fn tls(&self) -> Result<Arc<ClientConfig>, String> {
-        self.tls.get_or_init(|| http::tls(self.ca_file.as_deref())).clone()
+    fn client(&self, url: &Url) -> Result<&Client, String> {
+        let client = |roots| http::client(roots, self.addresses, self.limit);
+        if !url.is_tls() {
+            return Ok(self.plain.get_or_init(|| client(RootCerts::from(Vec::new()))));
+        }
+        self.tls.get_or_init(|| http::trusted(self.ca_file.as_deref()).map(client)).as_ref().map_err(Clone::clone)
     }
 }
 

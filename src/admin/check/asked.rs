@@ -13,7 +13,7 @@ use crate::decide::host::login::{self, GATE, Leads, Settings};
 use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
 use crate::decide::policy::{Policy, Site, Sshd};
 use crate::decide::sandbox::spec::Limits;
-use crate::terms::limits::{LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES, READER_MEMORY};
+use crate::terms::limits::{DEFAULT_PROCESSES, LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES, READER_MEMORY};
 use crate::terms::{Account, Login};
 
 /// Precedes the shell's output.
@@ -176,7 +176,8 @@ impl Known {
             process::close_all_but(&[out.as_raw_fd()]);
             // The account's own files may have its shell start anything, which has to end with it.
             child::with_all_it_starts(move || {
-                let bounds = Limits { memory: READER_MEMORY, file_size: None, processes: None };
+                let processes = process::all_running().map(|running| running.saturating_add(DEFAULT_PROCESSES));
+                let bounds = Limits { memory: READER_MEMORY, file_size: None, processes };
                 let ready = process::silence().and_then(|()| process::bound(&bounds));
                 let ready = ready.and_then(|()| process::live_as(&self.account, &self.groups));
                 // Without a process, as in parts of the jail, the first byte is missing.

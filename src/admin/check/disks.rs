@@ -1,5 +1,6 @@
 //! The disks of backups: whether they have room, and whether each repository is on the right one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::act::inspect::{device, real, room, system};
@@ -49,18 +50,23 @@ pub(super) fn mounts(site: &Site, policies: &[Policy]) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     let mut reported: Vec<&PathBuf> = Vec::new();
+    let mut seen = BTreeSet::new();
     let stores = std::iter::once((&site.store, site.origins.of("store")));
     for (path, origin) in stores.chain(policies.iter().map(|policy| (&policy.path, policy.origins.of("path")))) {
+        if device(path).is_some_and(|disk| seen.insert(disk)) && system::notes_reading(path) {
+            let message = format!("the disk of {} is mounted without `noatime`", quoted_path(path));
+            found.push(Finding::note(
+                origin.clone(),
+                message,
+                "mount it with noatime: otherwise whoever reads snapshots (maintain, drill, restore) writes times",
+            ));
+        }
         let Some(point) = missing.iter().find(|point| path.starts_with(point)).filter(|point| !reported.contains(point)) else { continue };
         reported.push(point);
         let message =
             format!("{} is in /etc/fstab and not mounted: what is pushed to {} fills another disk", quoted_path(point), quoted_path(path));
         let help = format!("mount {}, and write require_mount: true", shell_words::quote(&point.to_string_lossy()));
         found.push(Finding::wrong(origin, message, help));
-    }
-    if system::notes_reading(&site.store) {
-        let message = format!("the disk of the store {} is mounted without `noatime`", quoted_path(&site.store));
-        found.push(Finding::note(site.origins.of("store"), message, "mount it with noatime: each comparison of a push would write times"));
     }
     found
 }

@@ -39,6 +39,10 @@ pub(super) fn waiting(site: &Site) -> Vec<Finding> {
             let Some((pile, oldest)) = piles.get_mut(&spool.uid()) else { continue };
             let still = spool.waiting().unwrap_or_default();
             pile.mails.retain(|mail| still.contains(mail));
+            let mut refusals = spool.refusals();
+            refusals.retain(|mail, _| still.contains(mail));
+            pile.mails.retain(|mail| !refusals.contains_key(mail));
+            pile.refused = refusals.into_values().collect();
             *oldest = pile.mails.first().and_then(|mail| spool.mail_waits_since(*mail, now));
         }
     }
@@ -60,7 +64,7 @@ fn pile(spool: &AccountSpool) -> Result<Pile, SpoolError> {
         Some(first) => spool.event(first)?.map(|record| record.at),
         None => None,
     };
-    Ok(Pile { account: spool.uid(), mails: spool.waiting()?, dead: spool.dead()?.len(), events: news.len(), since })
+    Ok(Pile { account: spool.uid(), mails: spool.waiting()?, refused: Vec::new(), dead: spool.dead()?.len(), events: news.len(), since })
 }
 
 fn in_the_spool(site: &Site, error: &SpoolError) -> Finding {

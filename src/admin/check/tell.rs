@@ -14,7 +14,7 @@ use crate::decide::doctor::told::{known, new, remembered};
 use crate::decide::policy::Transport;
 use crate::decide::speak::line;
 use crate::terms::limits::{LOCK_AGAIN, MAX_REPORTED_TEXT, MAX_TOLD_BEFORE, TELL_PATIENCE};
-use crate::terms::text::{counted, printable_name, still_printable};
+use crate::terms::text::{counted, printable_name, still_printable_lines};
 use crate::terms::{Body, Deed, Event, Mail, Upkeep};
 
 use super::CheckReport;
@@ -39,7 +39,11 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
     let failed = |error: SpoolError| error.to_string();
     let spool = Spool::open(&site.spool, running_uid()).map_err(failed)?;
     let own = spool::own(&site.spool).map_err(failed)?;
-    let rows: Vec<Vec<String>> = report.problems_by_row().iter().map(|row| row.iter().map(|text| lines(text)).collect()).collect();
+    let rows: Vec<Vec<String>> = report
+        .problems_by_row()
+        .iter()
+        .map(|row| row.iter().map(|text| still_printable_lines(text, MAX_REPORTED_TEXT)).collect())
+        .collect();
     let problems = || rows.iter().flatten();
     let note = spool.note(NOTE, MAX_TOLD_BEFORE).ok().flatten();
     // A note that cannot be read is none: at worst something is told twice.
@@ -90,11 +94,6 @@ fn leaves(own: &AccountSpool, before: &[u64]) -> Result<(), String> {
         }
         std::thread::sleep(LOCK_AGAIN);
     }
-}
-
-/// As much of a problem as a mail says.
-fn lines(text: &str) -> String {
-    text.lines().map(|line| still_printable(line, MAX_REPORTED_TEXT)).collect::<Vec<_>>().join("\n")
 }
 
 fn event(first: &str, new: &[String], all: usize) -> Event {

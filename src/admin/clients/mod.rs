@@ -13,12 +13,13 @@ pub(crate) mod rename;
 use std::path::Path;
 
 use crate::act::clients::{self, Taken};
-use crate::act::{config, inspect, store};
+use crate::act::store::{self, Lock, Repository};
+use crate::act::{config, inspect};
 use crate::decide::clients::key::PublicKey;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::MAX_PUBLIC_KEY;
 use crate::terms::text::printable_path;
-use crate::terms::{ClientName, exit};
+use crate::terms::{ClientName, Code, exit};
 
 /// What is printed, and the exit code.
 pub(crate) type Printed = (String, u8);
@@ -84,6 +85,16 @@ fn mounted(policy: &Policy, site: &Site) -> Result<(), Printed> {
         let remedy = reason.remedy.or(reason.hint).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
         (format!("{}{remedy}", reason.detail), exit::CONFIG)
     })
+}
+
+fn busy(client: &ClientName) -> Printed {
+    let help = "wait until it has ended, or end it; `snapgate freeze` lets no other in";
+    (format!("a push of {client} is running\n{help}"), exit::BUSY)
+}
+
+/// Holds a repository, so that no push begins there; refuses where one is running.
+fn kept_out(repository: &Repository, client: &ClientName) -> Result<Vec<Lock>, Printed> {
+    repository.keep_out().map_err(|reason| if reason.code == Code::Busy { busy(client) } else { (reason.detail, exit::INTERNAL) })
 }
 
 /// Refuses where somebody else has a hand in a directory above the repository.

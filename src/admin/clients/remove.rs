@@ -10,20 +10,20 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Printed, begin, failed, indexed, policy};
+use super::{Printed, begin, busy, failed, indexed, kept_out, policy};
 use crate::act::accounts::{self, Entry};
 use crate::act::clients::{self, Owner};
-use crate::act::config;
 use crate::act::names::accounts::numbered;
 use crate::act::record::spool;
 use crate::act::store::{self, Lock, Repository};
+use crate::act::{config, inspect};
 use crate::admin::watch;
 use crate::decide::clients::steps::Place;
 use crate::decide::clients::{comment, edit, keyfile};
 use crate::decide::owners::remap::Kind;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::text::printable_path;
-use crate::terms::{ClientName, Code, Fingerprint, STATE, exit};
+use crate::terms::{ClientName, Fingerprint, STATE, exit};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl Plan<'_> {
             return refuse(format!("`{shown}` is missing, and its account's number would be free for another\n{help}"));
         }
         if self.repository().is_some_and(|repository| repository.is_busy()) {
-            return Err(self.busy());
+            return Err(busy(&policy.client));
         }
         // Root shuts it where the account goes: who could put something else in its place would leave
         // the snapshots to whoever gets the account's number next.
@@ -163,10 +163,12 @@ impl Plan<'_> {
             }
         }
         let is_empty = std::fs::read_dir(path).is_ok_and(|mut found| found.next().is_none());
-        if site.store.starts_with(path) || !(is_empty || path.join(STATE).is_dir()) {
+        // Two paths may be the same place.
+        let real = inspect::real(path);
+        if inspect::real(&site.store).starts_with(&real) || !(is_empty || path.join(STATE).is_dir()) {
             return refuse(format!("`{shown}` is no repository\nremove it yourself"));
         }
-        if let Some(other) = others.iter().find(|other| other.path.starts_with(path)) {
+        if let Some(other) = others.iter().find(|other| inspect::real(&other.path).starts_with(&real)) {
             return refuse(format!("the repository of {} is in `{shown}`\nmove that first", other.client));
         }
         match clients::mounted_beneath(path).map_err(|error| failed("looking at", path, &error))? {
@@ -177,11 +179,6 @@ impl Plan<'_> {
 
     fn repository(&self) -> Option<Repository> {
         self.entry.as_ref().and_then(|entry| Repository::existing(&self.policy.path, entry.uid))
-    }
-
-    fn busy(&self) -> Printed {
-        let help = "wait until it has ended, or end it; `snapgate freeze` lets no other in";
-        (format!("a push of {} is running\n{help}", self.policy.client), exit::BUSY)
     }
 
     /// Freezes the client, and holds its repository: a push that began before is one that is running.
@@ -196,10 +193,9 @@ impl Plan<'_> {
         freeze(Some(&edit::text(GOING)))?;
         clients::after(directory, "frozen").map_err(|what| (what, exit::INTERNAL))?;
         let Some(repository) = self.repository() else { return Ok(Vec::new()) };
-        repository.keep_out().map_err(|reason| {
+        kept_out(&repository, &policy.client).map_err(|(text, code)| {
             let left = freeze(None).err().map(|(why, _)| format!("\nit stays frozen: {why}")).unwrap_or_default();
-            let (text, code) = self.busy();
-            if reason.code == Code::Busy { (text + &left, code) } else { (reason.detail + &left, exit::INTERNAL) }
+            (text + &left, code)
         })
     }
 

@@ -42,9 +42,12 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     if moves && !is_moved && to_is != Place::Missing {
         return Err((format!("`{}` is there already\nmove it away", printable_path(&to)), exit::REFUSED));
     }
-    if moves && is_its(from_is) && Repository::at(&from).is_busy() {
-        return Err((format!("a push of {old} is running\nwait until it has ended; `snapgate freeze` lets no other in"), exit::BUSY));
-    }
+    let _held = if moves && is_its(from_is) {
+        super::is_roots_alone(&from)?;
+        super::kept_out(&Repository::at(&from), old)?
+    } else {
+        Vec::new()
+    };
     let step = |name: &str| clients::after(directory, name).map_err(|what| (what, exit::INTERNAL));
     let own = policy.origins.of("user");
     if own.line == 0 || own.file != policy.origins.file {

@@ -11,20 +11,21 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::reading::{Read, Reader};
 use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
-use crate::act::prune::{Ids, Place};
+use crate::act::prune::Place;
 use crate::act::spools;
 use crate::admin::{states, status};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::digest::{Client, Seen, Span};
 use crate::decide::speak::rhythm;
-use crate::decide::speak::states::{Kind, Known, Memory};
-use crate::terms::limits::{MAX_DIGEST_LEDGER, STRANGERS_TIME};
-use crate::terms::text::{counted, os_words};
-use crate::terms::{Bytes, ClientName, Event, Reason, Zone};
+use crate::decide::speak::states::{Kind, Known, Mark, Memory};
+use crate::terms::limits::STRANGERS_TIME;
+use crate::terms::text::counted;
+use crate::terms::{ClientName, Event, Zone};
 
 /// All of it.
 #[derive(Default)]
@@ -35,6 +36,16 @@ pub(super) struct Found {
     /// What lasts of the server's own.
     pub(super) lasting: Vec<(Kind, DateTime<Utc>, String)>,
     pub(super) unread: Vec<String>,
+    /// Up to which line each ledger was seen.
+    pub(super) marks: BTreeMap<String, Mark>,
+}
+
+impl Found {
+    /// Takes in what came of reading the ledgers of that name.
+    fn read(&mut self, who: &str, Read { mark, unread }: Read) {
+        self.marks.extend(mark.map(|mark| (who.to_owned(), mark)));
+        self.unread.extend(unread);
+    }
 }
 
 /// What lasts, of each client.
@@ -45,11 +56,11 @@ struct Look<'a> {
     site: &'a Site,
     memory: &'a Memory,
     lasting: Lasting,
-    span: Span,
+    reader: Reader<'a>,
 }
 
-/// A client, its account, and what could not be read of it.
-type One = (Client, Option<u32>, Option<String>);
+/// A client, its account, and what came of reading its ledgers.
+type One = (Client, Option<u32>, Read);
 
 /// Asks all clients for which this process may ask.
 pub(super) fn all(directory: &Path, site: &Site, memory: &Memory, span: Span) -> Found {
@@ -63,17 +74,18 @@ pub(super) fn all(directory: &Path, site: &Site, memory: &Memory, span: Span) ->
         lasting.entry(state.client.clone()).or_default().push((state.kind, state.since, state.what.clone()));
     }
     found.lasting = lasting.remove(&None).unwrap_or_default();
-    let look = Look { site, memory, lasting, span };
+    let reader = Reader { span, past: memory.digest.as_ref() };
+    let look = Look { site, memory, lasting, reader };
     let mut accounts: BTreeMap<u32, BTreeSet<ClientName>> = BTreeMap::new();
-    for (client, uid, unread) in look.each(policies) {
+    for (client, uid, read) in look.each(policies) {
         if let Some(uid) = uid {
             accounts.entry(uid).or_default().insert(client.name.clone());
         }
-        found.unread.extend(unread);
+        found.read(client.name.as_str(), read);
         found.clients.push(client);
     }
     found.clients.sort_by(|one, other| one.name.cmp(&other.name));
-    apart(site, accounts, span, &mut found);
+    apart(site, accounts, reader, &mut found);
     found
 }
 
@@ -121,7 +133,7 @@ impl Look<'_> {
         let policy = match policy {
             Ok(policy) => policy,
             Err(_) if !states::may_open(self.site, &new.name) => return None,
-            Err(fault) => return Some((Client { problem: Some(fault.to_string()), ..new }, None, None)),
+            Err(fault) => return Some((Client { problem: Some(fault.to_string()), ..new }, None, Read::default())),
         };
         let new = Client {
             to: policy.told.reports_to().to_vec(),
@@ -133,12 +145,13 @@ impl Look<'_> {
         };
         let standing = match status::of(self.site, &policy).transpose()? {
             Ok(standing) => standing,
-            Err((what, _)) => return Some((Client { problem: Some(what), ..new }, None, None)),
+            Err((what, _)) => return Some((Client { problem: Some(what), ..new }, None, Read::default())),
         };
         let uid = names::named(&policy.user).map(|account| account.uid);
         let mut seen = Seen::default();
         let place = uid.and_then(|uid| Place::of_repository(&policy.path, uid).transpose());
-        let unread = place.and_then(|place| read(policy.client.as_str(), place, &mut |event| seen.add(&event, &self.span), self.span));
+        let mut take = |event: Event, is_late| seen.add(&event, &self.reader.span, is_late);
+        let read = place.map(|place| self.reader.read(policy.client.as_str(), place, &mut take)).unwrap_or_default();
         let client = Client {
             newest: standing.newest,
             used: standing.used_bytes,
@@ -148,7 +161,7 @@ impl Look<'_> {
             seen,
             ..new
         };
-        Some((client, uid, unread))
+        Some((client, uid, read))
     }
 
     /// When its snapshot was expected, and from when on it is missed, if that is between the two.
@@ -162,31 +175,13 @@ impl Look<'_> {
         let missed = rhythm::missed_at(&policy.told, policy.when.as_deref(), &zone, &known)?;
         // Where it may come later only, it is expected then.
         let expected = missed.checked_sub_signed(TimeDelta::seconds(i64::from(expected.slack)))?;
-        let now = self.span.until;
+        let now = self.reader.span.until;
         (expected <= now && now < missed).then_some((expected, missed))
     }
 }
 
-/// Reads a place's ledgers. An event may stand in two of them. Says what was not read.
-fn read(who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event), span: Span) -> Option<String> {
-    let mut ids = Ids::default();
-    let done = place.map_err(|reason| reason.detail).and_then(|place| {
-        let take = |event: Event| {
-            if ids.insert(&event.id) {
-                take(event);
-            }
-        };
-        place.since(span.since, MAX_DIGEST_LEDGER, take).map_err(|error| format!("its ledger cannot be read: {}", os_words(&error)))
-    });
-    match done {
-        Ok(true) => None,
-        Ok(false) => Some(format!("{who}: no more than {} of each of its ledgers were read, and there was more", Bytes(MAX_DIGEST_LEDGER))),
-        Err(what) => Some(format!("{who}: {what}")),
-    }
-}
-
 /// Reads what accounts have recorded apart from any repository: of their own clients, and of none.
-fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: Span, found: &mut Found) {
+fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, reader: Reader<'_>, found: &mut Found) {
     if running_uid() == 0 {
         // Root sees what others tried that have no client.
         if let Ok(all) = spools::all(site) {
@@ -214,14 +209,18 @@ fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, span: S
             Err(reason) => Err(reason),
         };
         let (name, mut seen) = (format!("account {uid}"), Seen::default());
-        let mut take = |event: Event| {
+        let mut take = |event: Event, is_late| {
             // Whose an event is its place says; the administrator's own speaks of everybody.
             let theirs = event.client.as_ref().filter(|client| uid == running_uid() || clients.contains(*client));
             let client = theirs.and_then(|name| found.clients.iter_mut().find(|client| client.name == *name));
-            client.map_or(&mut seen, |client| &mut client.seen).add(&event, &span);
+            client.map_or(&mut seen, |client| &mut client.seen).add(&event, &reader.span, is_late);
         };
-        let unread = read(&name, place, &mut take, span);
-        if is_strange { &mut unread_of_strangers } else { &mut found.unread }.extend(unread);
+        let read = reader.read(&name, place, &mut take);
+        let before = found.unread.len();
+        found.read(&name, read);
+        if is_strange {
+            unread_of_strangers.extend(found.unread.split_off(before));
+        }
         if seen != Seen::default() {
             found.apart.push((name, seen));
         }

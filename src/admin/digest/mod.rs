@@ -6,7 +6,9 @@
 //! reads what others have counted and written down, and walks no repository.
 
 mod facts;
+mod reading;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +20,7 @@ use crate::admin::prune::{Failure, LOOK};
 use crate::admin::states;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::digest::{self, Due, Facts, Span, letters};
-use crate::decide::speak::states::{Letter, Memory, Past, Point};
+use crate::decide::speak::states::{Letter, Mark, Memory, Past, Point};
 use crate::terms::{Page, Zone, ZoneName, base64, exit};
 
 /// What is asked for.
@@ -58,7 +60,7 @@ pub fn digest(directory: &Path, order: Order, now: DateTime<Utc>) -> Result<Done
     match order {
         Order::Show { html } => {
             let memory = states::of(&site);
-            let facts = asked.facts(&memory, None, 0);
+            let (facts, _) = asked.facts(&memory, None, 0);
             let Some(Letter { body, page, .. }) = letters(&facts).into_iter().next() else { return Ok(Done::Nothing) };
             Ok(Done::Shown(if html { whole(&page).map_err(failed)? } else { body }))
         }
@@ -102,19 +104,19 @@ impl Asked<'_> {
         }
     }
 
-    /// All that there is to tell.
-    fn facts(&self, memory: &Memory, due: Option<DateTime<Utc>>, skipped: i64) -> Facts {
+    /// All that there is to tell, and up to which line each ledger was seen for that.
+    fn facts(&self, memory: &Memory, due: Option<DateTime<Utc>>, skipped: i64) -> (Facts, BTreeMap<String, Mark>) {
         let (zone, no_zone) = self.zone();
         let past = memory.digest.as_ref();
         let days = TimeDelta::days(self.site.digest.days());
         let since = past.map(|past| past.at).filter(|at| *at < self.now).unwrap_or(self.now - days);
         let span = Span { since, until: self.now };
-        let facts::Found { clients, apart, lasting, unread } = facts::all(self.directory, self.site, memory, span);
+        let facts::Found { clients, apart, lasting, unread, marks } = facts::all(self.directory, self.site, memory, span);
         let unread = no_zone.into_iter().chain(unread).collect();
         let used = clients.iter().filter_map(|client| client.used).fold(0, u64::saturating_add);
         let points = past.map(|past| past.points.as_slice()).unwrap_or_default();
         let points = points.iter().copied().filter(|point| point.at < self.now).chain([Point { at: self.now, used }]).collect();
-        Facts {
+        let facts = Facts {
             here: inspect::host_name(),
             now: self.now,
             span,
@@ -128,13 +130,14 @@ impl Asked<'_> {
             lasting,
             unread,
             points,
-        }
+        };
+        (facts, marks)
     }
 
     fn mail(&self) -> Result<Done, String> {
         let Some(mut held) = states::hold(self.site)? else { return Err(BUSY.to_owned()) };
         let memory = std::mem::take(&mut held.memory);
-        let facts = self.facts(&memory, None, 0);
+        let (facts, _) = self.facts(&memory, None, 0);
         let noted = memory.with_digest(held.told, letters(&facts), None, self.now).ok_or(FULL)?;
         held.save(noted)?;
         Ok(Done::Noted)
@@ -149,7 +152,7 @@ impl Asked<'_> {
         }
         let Some(mut held) = states::hold(self.site)? else { return Ok(Done::Nothing) };
         let mut memory = std::mem::take(&mut held.memory);
-        let (at, letters, facts) = match due(memory.digest.as_ref()) {
+        let (at, letters, (facts, marks)) = match due(memory.digest.as_ref()) {
             Due::Not => return Ok(Done::Nothing),
             Due::Off => {
                 memory.digest = None;
@@ -159,14 +162,14 @@ impl Asked<'_> {
             Due::Begin(at) => (at, Vec::new(), self.facts(&memory, None, 0)),
             Due::Since { due, skipped } => {
                 let facts = self.facts(&memory, Some(due), skipped);
-                (due, letters(&facts), facts)
+                (due, letters(&facts.0), facts)
             }
         };
         // Where nothing is mailed, the clock was set back, if there was one before.
         let set_back = letters.is_empty() && memory.digest.is_some();
         let done = if letters.is_empty() { Done::Nothing } else { Done::Noted };
         let used = facts.clients.iter().filter_map(|client| Some((client.name.clone(), client.used?))).collect();
-        let past = Past { due: at, at: self.now, set_back, used, points: facts.points };
+        let past = Past { due: at, at: self.now, set_back, used, points: facts.points, marks: Some(marks) };
         // Where so many mails wait, it is made later, and says that it is late.
         let noted = memory.with_digest(held.told, letters, Some(past), self.now).ok_or(FULL)?;
         held.save(noted)?;

@@ -11,10 +11,10 @@ mod work;
 use std::path::{Path, PathBuf};
 
 use crate::act::child::{self, Errand};
-use crate::act::record::spool::Stamp;
-use crate::act::{config, inspect, process};
+use crate::act::record::spool::{Spool, Stamp};
+use crate::act::{clock, config, inspect, process};
 use crate::admin::prune::{Client, Failure, Found, LOOK, Printed, clients};
-use crate::decide::policy::Report;
+use crate::decide::policy::{Report, Site};
 use crate::terms::text::counted;
 use crate::terms::{Body, Bytes, ClientName, Deed, Mail, Restored, Upkeep, exit};
 
@@ -52,7 +52,8 @@ pub(crate) fn drill(directory: &Path, orders: &Orders) -> Result<Printed, Failur
     let seed = orders.seed.unwrap_or_else(any);
     let found = clients(directory, &site, &orders.clients)?;
     let is_named = !orders.clients.is_empty();
-    let told: Vec<Told> = found.iter().filter_map(|client| one(client, &real, &program, orders, seed, is_named)).collect();
+    let mut told: Vec<Told> = found.iter().filter_map(|client| one(client, &real, &program, orders, seed, is_named)).collect();
+    remember(&site, &found, &mut told, is_named);
     if !is_named {
         Stamp::Ran("drill").leave(&site.spool);
     }
@@ -64,6 +65,28 @@ pub(crate) fn drill(directory: &Path, orders: &Orders) -> Result<Printed, Failur
         told.iter().filter(|told| !orders.quiet || told.failed()).map(Told::text).collect()
     };
     Ok((text, code))
+}
+
+/// Remembers whose drill failed, for whoever looks for what lasts.
+fn remember(site: &Site, found: &[Found<'_>], told: &mut [Told], is_named: bool) {
+    let saved = Spool::open(&site.spool, inspect::running_uid()).and_then(|spool| {
+        let mut failing = spool.failing_drills();
+        let before = failing.clone();
+        // Of one that is gone nothing lasts.
+        failing.retain(|client, _| is_named || found.iter().any(|(name, _)| name == client));
+        // What cannot be read at all is a state of its own.
+        for (name, _) in found.iter().filter(|(_, client)| client.is_ok()) {
+            match told.iter().find(|told| told.client == name.as_str()).map(Told::failed) {
+                Some(true) => _ = failing.entry(name.clone()).or_insert_with(clock::now),
+                Some(false) => _ = failing.remove(name),
+                None => {}
+            }
+        }
+        if failing == before { Ok(()) } else { spool.save_failing_drills(&failing) }
+    });
+    if let (Err(error), Some(told)) = (saved, told.first_mut()) {
+        told.lost.push(format!("whose drills fail is not remembered: {error}"));
+    }
 }
 
 /// One client; `None` where there is nothing to drill.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::prune::Said;
 use crate::terms::limits::MAX_REPORTED_TEXT;
-use crate::terms::text::{counted, still_printable};
+use crate::terms::text::{counted, still_printable, still_printable_lines};
 use crate::terms::{Bytes, ClientName};
 
 /// What was done for a client, as the process says that did it.
@@ -30,7 +30,8 @@ pub(super) struct Done {
 impl Said for Option<Done> {
     fn checked(self) -> Self {
         self.map(|mut done| {
-            done.problems.iter_mut().chain([&mut done.snapshot]).for_each(|text| *text = still_printable(text, MAX_REPORTED_TEXT));
+            done.snapshot = still_printable(&done.snapshot, MAX_REPORTED_TEXT);
+            done.problems.iter_mut().for_each(|text| *text = still_printable_lines(text, MAX_REPORTED_TEXT));
             done
         })
     }

@@ -6,7 +6,7 @@
 
 mod follow;
 mod order;
-mod places;
+pub(in crate::admin) mod places;
 
 use std::path::Path;
 

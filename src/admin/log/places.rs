@@ -19,9 +19,9 @@ use crate::terms::{ClientName, Event, Reason, exit};
 const WIDEST: usize = 24;
 
 /// A place, and whose it is.
-pub(super) struct Source {
-    pub(super) whose: Whose,
-    pub(super) at: At,
+pub(in crate::admin) struct Source {
+    pub(in crate::admin) whose: Whose,
+    pub(in crate::admin) at: At,
     place: Open,
     /// Whether it came when others were followed already.
     pub(super) is_late: bool,
@@ -29,7 +29,7 @@ pub(super) struct Source {
 
 /// Whose the events of a place are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Whose {
+pub(in crate::admin) enum Whose {
     /// A client's.
     Client(ClientName),
     /// An account's: of its clients, and of what comes as none of them. With their names.
@@ -38,7 +38,7 @@ pub(super) enum Whose {
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
+pub(in crate::admin) enum At {
     Repository(PathBuf, u32),
     Spool(PathBuf, u32),
 }
@@ -114,7 +114,7 @@ impl Source {
         pieces.map_err(|error| self.problem(&error))
     }
 
-    pub(super) fn place(&self) -> Option<&Place> {
+    pub(in crate::admin) fn place(&self) -> Option<&Place> {
         match &self.place {
             Open::Nothing => None,
             Open::Place(place) => Some(place),
@@ -136,7 +136,7 @@ impl Whose {
     }
 
     /// An event of this place's as that of whoever it is: the event may say anything.
-    pub(super) fn own(&self, event: Event) -> Event {
+    pub(in crate::admin) fn own(&self, event: Event) -> Event {
         match self {
             Self::Client(client) => Event { client: Some(client.clone()), ..event },
             Self::Account(account, clients) => {
@@ -149,7 +149,7 @@ impl Whose {
 
 /// All places of one client, or of all for which this process may ask, and what is wrong with the
 /// others.
-pub(super) fn all(directory: &Path, site: &Site, client: Option<&ClientName>) -> Result<(Vec<Source>, Vec<String>), Failure> {
+pub(in crate::admin) fn all(directory: &Path, site: &Site, client: Option<&ClientName>) -> Result<(Vec<Source>, Vec<String>), Failure> {
     let (mut sources, mut problems) = (Vec::new(), Vec::new());
     let policies = match client {
         Some(name) => vec![Client::find(directory, site, name)?.policy],

@@ -14,7 +14,7 @@ use crate::decide::policy::{Policy, Site, WhenFull};
 use crate::decide::quota::Holding;
 use crate::terms::exit;
 use crate::terms::limits::MAX_REPORTED_TEXT;
-use crate::terms::text::{os_words, still_printable};
+use crate::terms::text::{os_words, still_printable_lines};
 
 /// A kind of upkeep.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ fn forget(client: &Client<'_>) -> Result<Forgotten, Failure> {
 
 impl Said for Forgotten {
     fn checked(mut self) -> Self {
-        self.problems.iter_mut().for_each(|problem| *problem = still_printable(problem, MAX_REPORTED_TEXT));
+        self.problems.iter_mut().for_each(|problem| *problem = still_printable_lines(problem, MAX_REPORTED_TEXT));
         self
     }
 }

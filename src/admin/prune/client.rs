@@ -22,7 +22,7 @@ use crate::decide::keep::{Protection, Snapshot};
 use crate::decide::policy::{Policy, Site, WhenFull};
 use crate::decide::speak::line;
 use crate::terms::limits::MAX_REPORTED_TEXT;
-use crate::terms::text::{counted, printable, printable_name, printable_path, still_printable};
+use crate::terms::text::{counted, printable, printable_name, printable_path, still_printable_lines};
 use crate::terms::word::nearest;
 use crate::terms::{Account, Body, ClientName, Deed, Event, Mail, Reason, SnapshotName, Upkeep, View, Zone, exit};
 
@@ -288,7 +288,7 @@ impl<'a> Client<'a> {
     /// every hour.
     pub(in crate::admin) fn was_told(&self, opened: &Opened, problems: &[String], within: TimeDelta) -> bool {
         let problems = Upkeep::first_of(problems, "");
-        let problems: Vec<_> = problems.iter().map(|problem| still_printable(problem, MAX_REPORTED_TEXT)).collect();
+        let problems: Vec<_> = problems.iter().map(|problem| still_printable_lines(problem, MAX_REPORTED_TEXT)).collect();
         let says_so = |event: &Event| match event.view() {
             View::Upkeep(upkeep) => problems.iter().all(|problem| upkeep.problems.contains(problem)),
             View::Visit(_) | View::Unknown(_) => false,

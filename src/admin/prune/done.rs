@@ -45,7 +45,7 @@ impl Done {
         }
         let Self { client, dry_run, snapshots, says, problems } = self;
         let listed = snapshots.iter().filter(|_| dry_run).map(|name| format!("  - {name}\n"));
-        let problems = problems.iter().map(|what| format!("  problem: {what}\n"));
+        let problems = problems.iter().map(|what| format!("  problem: {}\n", what.replace('\n', "\n    ")));
         Ok((format!("{client}: {says}\n{}", listed.chain(problems).collect::<String>()), 0))
     }
 }

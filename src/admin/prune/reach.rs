@@ -23,7 +23,7 @@ use crate::act::store::remembered;
 use crate::decide::owners::{self, Remembered};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::{MAX_REPORTED_TEXT, MAX_TOLD, REACH_LIMIT};
-use crate::terms::text::still_printable;
+use crate::terms::text::{still_printable, still_printable_lines};
 use crate::terms::{Account, Event, exit};
 
 /// As whom, and where.
@@ -172,6 +172,6 @@ fn apart<T: Said>(whom: &Whom, left: &RefCell<Left>, work: impl FnOnce() -> Resu
     let mut left = left.borrow_mut();
     left.mails.extend(mails);
     left.announced.extend(announced);
-    left.lost.extend(lost.iter().map(|text| still_printable(text, MAX_REPORTED_TEXT)));
+    left.lost.extend(lost.iter().map(|text| still_printable_lines(text, MAX_REPORTED_TEXT)));
     done.map(T::checked).map_err(|(text, code)| (lines(&text).trim_end().to_owned(), code))
 }

@@ -17,7 +17,7 @@ use super::{Failure, LOOK};
 use crate::act::child::pace;
 use crate::act::prune::{Reaped, Trashed};
 use crate::terms::limits::{MAX_REPORTED_TEXT, REAP_LIMIT, REAP_PATIENCE, REAP_POLL, REPEATED_AFTER};
-use crate::terms::text::{counted, still_printable};
+use crate::terms::text::{counted, still_printable_lines};
 use crate::terms::{Body, Code, Deed, Mail, Upkeep, Usage, exit};
 
 /// What one visit to a client came to.
@@ -36,7 +36,7 @@ pub(super) struct Visit {
 
 impl Said for Visit {
     fn checked(mut self) -> Self {
-        self.problems.iter_mut().for_each(|problem| *problem = still_printable(problem, MAX_REPORTED_TEXT));
+        self.problems.iter_mut().for_each(|problem| *problem = still_printable_lines(problem, MAX_REPORTED_TEXT));
         self
     }
 }

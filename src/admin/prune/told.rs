@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::reach::Said;
 use crate::decide::keep::{Judged, Snapshot};
 use crate::terms::limits::MAX_REPORTED_TEXT;
-use crate::terms::text::{counted, still_printable};
+use crate::terms::text::{counted, still_printable, still_printable_lines};
 use crate::terms::{Bytes, ClientName, Usage};
 
 /// What was done for a client, or would be.
@@ -132,7 +132,7 @@ impl Said for Told {
             *text = still_printable(text, MAX_REPORTED_TEXT);
         }
         for problem in &mut self.problems {
-            *problem = problem.lines().map(|line| still_printable(line, MAX_REPORTED_TEXT)).collect::<Vec<_>>().join("\n");
+            *problem = still_printable_lines(problem, MAX_REPORTED_TEXT);
         }
         self
     }

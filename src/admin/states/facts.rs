@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::act::config::zones;
 use crate::act::prune::Opened;
-use crate::act::record::spool;
+use crate::act::record::spool::{self, FailingDrills};
 use crate::act::store::mounted;
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
@@ -23,6 +23,7 @@ pub(super) struct Look<'a> {
     now: DateTime<Utc>,
     zones: BTreeMap<String, Zone>,
     accounts: BTreeMap<String, Option<u32>>,
+    failing: FailingDrills,
 }
 
 /// A repository, with what has to be readable in it.
@@ -60,8 +61,8 @@ fn gather(all: &mut Vec<DateTime<Utc>>, at: DateTime<Utc>, now: DateTime<Utc>) {
 }
 
 impl<'a> Look<'a> {
-    pub(super) fn new(site: &'a Site, now: DateTime<Utc>) -> Self {
-        Self { site, now, zones: BTreeMap::new(), accounts: BTreeMap::new() }
+    pub(super) fn new(site: &'a Site, now: DateTime<Utc>, failing: FailingDrills) -> Self {
+        Self { site, now, zones: BTreeMap::new(), accounts: BTreeMap::new(), failing }
     }
 
     /// How a client stands, and when that may change by itself; `None` where it is another account's.
@@ -90,7 +91,11 @@ impl<'a> Look<'a> {
             return None;
         };
         let to = |kind: Kind| policy.told.alerts_to(kind.row().topic).to_vec();
-        let facts = facts.into_iter().map(|(kind, fact)| (kind, fact, to(kind))).collect();
+        let drill = self
+            .failing
+            .get(&name)
+            .map_or(Fact::Over, |since| Fact::Lasts(*since, format!("none has succeeded since {}", since.format("%Y-%m-%d %H:%M UTC"))));
+        let facts = facts.into_iter().chain([(Kind::Drill, drill)]).map(|(kind, fact)| (kind, fact, to(kind))).collect();
         Some((Subject { client: Some(name), closed: super::closed(&policy), facts }, changes))
     }
 

@@ -67,7 +67,7 @@ pub fn look_for(directory: &Path, site: &Site, now: DateTime<Utc>, time: Duratio
         return Ok(false);
     }
     let failed = |error: SpoolError| error.to_string();
-    Spool::open(&site.spool, running_uid()).map_err(failed)?;
+    let spool = Spool::open(&site.spool, running_uid()).map_err(failed)?;
     let own = spool::own(&site.spool).map_err(failed)?;
     if !is_time(&own, now).map_err(failed)? {
         return Ok(false);
@@ -85,7 +85,7 @@ pub fn look_for(directory: &Path, site: &Site, now: DateTime<Utc>, time: Duratio
     };
     let (mut memory, told) = remembered(&own, site)?;
     let (mut subjects, mut soonest) = (Vec::new(), None);
-    let mut look = Look::new(site, now);
+    let mut look = Look::new(site, now, spool.failing_drills());
     let (behind, begun) = (std::mem::take(&mut memory.behind), Instant::now());
     for (name, policy) in turns(policies, &behind) {
         if begun.elapsed() >= time && !subjects.is_empty() {

@@ -17,6 +17,17 @@ use crate::terms::text::counted;
 struct Queue {
     oldest: DateTime<Utc>,
     count: usize,
+    /// Mails that wait for nothing, since the mailer has refused them, and what it said of the first.
+    refused: usize,
+    words: Option<String>,
+}
+
+impl Queue {
+    fn mails(&self) -> String {
+        let waiting = Some(self.count).filter(|count| *count > 0).map(|count| counted(count, "mail waits", "mails wait"));
+        let refused = self.words.as_ref().map(|words| format!("{} refused: {words}", counted(self.refused, "mail is", "mails are")));
+        waiting.into_iter().chain(refused).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A state of the server's for each way, with nobody in particular who is told.
@@ -28,7 +39,7 @@ pub(super) fn facts(site: &Site, own: &AccountSpool, now: DateTime<Utc>) -> Vec<
         let late = |queue: &&Queue| (now - queue.oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN);
         let Some(queue) = queues.get(&way).filter(late) else { return Fact::Over };
         let what = match way {
-            None => counted(queue.count, "mail waits", "mails wait"),
+            None => queue.mails(),
             Some(Way::Ping) => counted(queue.count, "ping waits", "pings wait"),
             Some(Way::Webhook | Way::Exec) => counted(queue.count, "event waits", "events wait"),
         };
@@ -49,19 +60,24 @@ fn kind(way: Way) -> Kind {
 /// What waits in all spools, for the mailer (`None`) and for each other way.
 fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Option<Way>, Queue>> {
     let mut queues = BTreeMap::new();
-    let mut more = |way, count, since: Option<DateTime<Utc>>| {
-        let queue = queues.entry(way).or_insert(Queue { oldest: now, count: 0 });
+    let mut more = |way, count, since: Option<DateTime<Utc>>, refusals: BTreeMap<u64, String>| {
+        let queue = queues.entry(way).or_insert(Queue { oldest: now, count: 0, refused: 0, words: None });
         queue.count += count;
         queue.oldest = since.map_or(queue.oldest, |since| since.min(queue.oldest));
+        queue.refused += refusals.len();
+        queue.words = queue.words.take().or(refusals.into_values().next());
     };
     for account in spools::all(site).ok()?.flatten() {
         let waiting = account.waiting().unwrap_or_default();
-        more(None, waiting.len(), waiting.first().and_then(|seq| account.mail_waits_since(*seq, now)));
+        let mut refusals = account.refusals();
+        refusals.retain(|seq, _| waiting.contains(seq));
+        let since = waiting.first().and_then(|seq| account.mail_waits_since(*seq, now));
+        more(None, waiting.len().saturating_sub(refusals.len()), since, refusals);
         let waiting = account.dispatches().unwrap_or_default();
         for way in Way::ALL {
             let mut of_it = waiting.iter().filter(|one| one.way == way).peekable();
             let first = of_it.peek().and_then(|one| account.dispatch(one).ok().flatten());
-            more(Some(way), of_it.count(), first.map(|dispatch| account.dispatch_waits_since(&dispatch, now)));
+            more(Some(way), of_it.count(), first.map(|dispatch| account.dispatch_waits_since(&dispatch, now)), BTreeMap::new());
         }
     }
     Some(queues)

@@ -7,10 +7,12 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{Means, Pass, WatchReport, Ways};
 use crate::act::inspect::running_uid;
 use crate::act::names::accounts;
 use crate::act::record::spool::{Spool, SpoolError};
@@ -27,7 +29,7 @@ pub(super) struct Pace<'a> {
 }
 
 /// When mails of an account were sent lately, for root.
-pub(super) struct Sent {
+pub(super) struct Lately {
     /// Without it no more is known than what this pass has sent.
     own: Option<Spool>,
     note: String,
@@ -63,7 +65,7 @@ impl<'a> Pace<'a> {
     }
 
     /// What was sent of this account; `None` where it sends for itself.
-    pub(super) fn of(&self, uid: u32, now: DateTime<Utc>) -> Option<Sent> {
+    pub(super) fn of(&self, uid: u32, now: DateTime<Utc>) -> Option<Lately> {
         if uid == running_uid() {
             return None;
         }
@@ -77,11 +79,11 @@ impl<'a> Pace<'a> {
         for times in [&mut when.alerts, &mut when.reports] {
             times.retain(|at| (begins.timestamp() + 1..=now.timestamp()).contains(at));
         }
-        Some(Sent { own, note, when })
+        Some(Lately { own, note, when })
     }
 }
 
-impl Sent {
+impl Lately {
     /// Whether one more may be sent now.
     pub(super) fn may(&self, audience: Audience) -> bool {
         match audience {
@@ -99,5 +101,11 @@ impl Sent {
         times.push(now.timestamp());
         let json = serde_json::to_vec(&self.when).map_err(|error| SpoolError::Record(error.to_string()))?;
         self.own.as_ref().map_or(Ok(()), |own| own.save_note(&self.note, &json))
+    }
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(site: &'a Site, means: &'a Means<'a>, ways: &'a Ways<'a>) -> Self {
+        Self { site, means, ways, pace: Pace::new(site), report: WatchReport::default(), unreachable: 0, begun: Instant::now() }
     }
 }

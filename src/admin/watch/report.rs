@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::terms::limits::{MAX_PROBLEMS, MAX_REPORTED_TEXT};
-use crate::terms::text::{counted, still_printable};
+use crate::terms::text::{counted, still_printable_lines};
 
 /// What a pass did, for whoever asked for it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct WatchReport {
     pub told: u64,
     /// Mails that still wait for it, and what waits for other ways.
     pub waiting: u64,
+    /// Mails that it has refused. They are tried again for days, but wait for nothing.
+    pub refused: u64,
     /// Accounts that another pass was working on.
     pub busy: u64,
     /// What did not go well, each a line or two for the administrator, printable.
@@ -41,8 +43,7 @@ impl WatchReport {
     /// Keeps a problem, up to a limit: a hostile account could make any number.
     pub(super) fn problem(&mut self, words: &str) {
         if self.problems.len() < MAX_PROBLEMS {
-            let lines: Vec<_> = words.lines().map(|line| still_printable(line, MAX_REPORTED_TEXT)).collect();
-            self.problems.push(lines.join("\n"));
+            self.problems.push(still_printable_lines(words, MAX_REPORTED_TEXT));
         }
     }
 }
@@ -51,6 +52,9 @@ impl fmt::Display for WatchReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (events, mails) = (counted(self.counted, "event", "events"), counted(self.sent, "mail", "mails"));
         write!(out, "{events} counted, {mails} sent, {} waiting", self.waiting)?;
+        if self.refused > 0 {
+            write!(out, ", {} refused", self.refused)?;
+        }
         if self.told > 0 {
             write!(out, ", {} told by other ways", self.told)?;
         }

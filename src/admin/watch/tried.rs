@@ -1,8 +1,10 @@
 //! What a pass learns of the ways that it tries: which take nothing more now, and from whom.
 //!
-//! What waits in one account's spool says nothing of a way for the others: a forged event that a
-//! program fails on must hold up its own account alone. Only a server that cannot be reached, or
-//! one that two accounts have found busy, is left alone by all.
+//! What waits in accounts' spools says nothing of a way for the others: a forged event that a
+//! program fails on, or that a server refuses, stalls or hangs up on, must hold up its own account
+//! alone, however many accounts forge. So only what fails before anything was told is left alone by
+//! all: a server without a connection, a program that does not start. What fails later costs its
+//! account a pause, and the pass some of its time, in which those who have not failed come first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +35,6 @@ pub(super) struct Tried {
     down: BTreeSet<String>,
     /// How often each has refused what an account told it.
     refused: BTreeMap<String, usize>,
-    /// The accounts that each would not serve now.
-    later: BTreeMap<String, BTreeSet<u32>>,
     /// Ways for which something waits.
     wanted: BTreeSet<String>,
     /// Servers of pings that could not be reached, and how often.
@@ -87,11 +87,7 @@ impl Tried {
                 }
                 false
             }
-            NotTaken::Later(_) => {
-                let accounts = self.later.entry(name.to_owned()).or_default();
-                accounts.insert(uid);
-                accounts.len() >= MAX_UNREACHABLE
-            }
+            NotTaken::Later(_) => false,
             NotTaken::Unreachable(_) => {
                 if let Place::Web(url) = place {
                     *self.unreachable.entry(url.to_string()).or_default() += 1;
@@ -155,19 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_reach_or_two_accounts_found_busy_is_left_alone_by_all() {
+    fn what_nobody_can_reach_is_left_alone_by_all_and_what_any_number_found_busy_is_not() {
         let mut tried = Tried::default();
         tried.failed(7, EXEC, &Place::Program, &NotTaken::Unreachable("refused".to_owned()), now());
         assert!(!tried.may(8, EXEC, &Place::Program, now()) && !Tried::new(tried.troubles, false).may(8, EXEC, &Place::Program, now()));
         let mut tried = Tried::default();
-        tried.failed(7, EXEC, &Place::Program, &later(), now());
-        tried.failed(8, EXEC, &Place::Program, &later(), now());
-        assert!(!tried.may(9, EXEC, &Place::Program, now()) && tried.may(9, "webhook", &Place::Program, now()));
-        // One that is served is the proof that it works, and the others keep their pauses.
-        tried.works(9, EXEC);
+        for uid in 100..200 {
+            tried.failed(uid, EXEC, &Place::Program, &later(), now());
+        }
+        assert!(tried.may(9, EXEC, &Place::Program, now()) && tried.may(9, "webhook", &Place::Program, now()));
         let mut next = Tried::new(tried.troubles, false);
-        assert!(next.may(9, EXEC, &Place::Program, now()) && !next.may(7, EXEC, &Place::Program, now()));
-        next.may(8, EXEC, &Place::Program, now());
+        assert!(next.may(9, EXEC, &Place::Program, now()));
+        // One that is served says nothing of the others, who keep their pauses.
+        next.works(9, EXEC);
+        for uid in 100..200 {
+            assert!(!next.may(uid, EXEC, &Place::Program, now()));
+        }
         assert!(!next.settle(), "something waits for each");
         assert!(Tried::new(next.troubles, false).settle(), "nothing waits any more");
     }

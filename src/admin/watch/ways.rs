@@ -12,14 +12,16 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use super::delivery::remember;
 use super::report::WatchReport;
 use super::tried::{Place, Tried};
 use super::{Means, Stopped};
-use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError, Waiting};
+use crate::act::record::spool::{self, AccountSpool, Sent, Spool, SpoolError, Waiting};
 use crate::act::spools;
 use crate::act::ways::{self, NotTaken, Office};
 use crate::act::{config, inspect, names};
 use crate::decide::policy::{Policy, Site};
+use crate::decide::speak::metrics::Deliveries;
 use crate::decide::speak::ways::{self as words, Troubles};
 use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES, WAYS_TIME};
 use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Signal, Url, Way, What};
@@ -34,7 +36,9 @@ pub(super) struct Ways<'a> {
     accounts: RefCell<BTreeSet<u32>>,
     /// What waits for each way in the spool of the account that is processed.
     waiting: RefCell<BTreeMap<Way, usize>>,
-    office: Office<'a>,
+    /// What of it was tried in the spool at which it is, for Prometheus.
+    sent: RefCell<Deliveries>,
+    office: Office,
 }
 
 /// Nobody knows what a policy says.
@@ -48,13 +52,14 @@ pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net:
 
 impl<'a> Ways<'a> {
     pub(super) fn new(site: &'a Site) -> Self {
-        let office = Office::new(site.mail.ca_file.as_deref(), &addresses);
+        let office = Office::new(site.mail.ca_file.as_deref(), addresses);
         Self {
             site,
             host: inspect::host_name(),
             policies: RefCell::default(),
             accounts: RefCell::default(),
             waiting: RefCell::default(),
+            sent: RefCell::default(),
             office,
         }
     }
@@ -189,6 +194,7 @@ impl<'a> Ways<'a> {
         let waiting = spool.dispatches()?;
         let account = names::numbered(spool.uid()).map_or_else(|| spool.uid().to_string(), |account| account.name);
         let mut left = DISPATCHES_IN_PASS;
+        self.sent.take();
         for (seen, one) in waiting.iter().enumerate() {
             if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || begun.elapsed() >= WAYS_TIME {
                 tried.cut = true;
@@ -223,7 +229,8 @@ impl<'a> Ways<'a> {
             left -= 1;
             self.one(spool, one, (&name, &dispatch, &place), tried, means, report)?;
         }
-        Ok(())
+        step(means)?;
+        Ok(remember(spool, Sent::Ways, &mut self.sent.borrow_mut())?)
     }
 
     /// Tries one.
@@ -240,10 +247,12 @@ impl<'a> Ways<'a> {
         step(means)?;
         let Err(error) = self.try_one(dispatch, place, now) else {
             report.told += 1;
+            self.sent.borrow_mut().tried(one.way.as_str(), true);
             tried.works(spool.uid(), name);
             step(means)?;
             return Ok(spool.dispatched(one)?);
         };
+        self.sent.borrow_mut().tried(one.way.as_str(), false);
         report.problem(&format!("{} of account {} waits: {error}", described(dispatch), spool.uid()));
         tried.failed(spool.uid(), name, place, &error, now);
         let age = (now - spool.dispatch_waits_since(dispatch, now)).to_std().unwrap_or_default();

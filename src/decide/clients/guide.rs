@@ -70,9 +70,15 @@ impl Guide<'_> {
         format!("snapgate-{}", self.client.as_str().chars().map(plain).collect::<String>())
     }
 
-    /// The unit that pushes, by this command line of systemd's.
+    /// The unit that pushes, by this command line of systemd's. What was missed while the machine was
+    /// off is due as soon as it starts, when there is no network yet; in a user's own systemd nobody
+    /// knows of that, and these lines say nothing.
     pub fn service(&self, runs: &str) -> String {
-        format!("[Unit]\nDescription={} pushes to {}\n\n[Service]\nType=oneshot\nExecStart={runs}\n", self.client, self.alias)
+        format!(
+            "[Unit]\nDescription={} pushes to {}\nWants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=oneshot\n\
+             ExecStart={runs}\n",
+            self.client, self.alias
+        )
     }
 
     /// The unit that says when. What was missed is made up for.

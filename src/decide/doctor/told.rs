@@ -4,10 +4,14 @@
 use std::collections::BTreeSet;
 
 /// What a finding is known by: its text without the figures that every day changes. A word that
-/// only ends in a figure, such as a client's name, stays.
+/// only ends in a figure, such as a client's name, stays, and so does the number of an account.
 pub(crate) fn known_by(text: &str) -> String {
     let first = text.lines().next().unwrap_or_default();
-    let words = first.split_ascii_whitespace().filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()));
+    let mut before = "";
+    let words = first.split_ascii_whitespace().filter(|word| {
+        let is_whose = matches!(std::mem::replace(&mut before, word), "user" | "uid" | "group" | "gid");
+        is_whose || !word.starts_with(|first: char| first.is_ascii_digit())
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -74,5 +78,7 @@ mod tests {
         };
         let before = BTreeSet::from([known_by(&text(3, "web1"))]);
         assert_eq!(new(&before, &[vec![text(4, "web1"), text(3, "web2")]]), [text(3, "web2")]);
+        let owner = |uid: u32| format!("`/srv/web1` belongs to user {uid}, and has 3 entries");
+        assert_eq!(new(&BTreeSet::from([known_by(&owner(1002))]), &[vec![owner(1003)]]), [owner(1003)]);
     }
 }

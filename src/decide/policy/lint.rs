@@ -138,7 +138,7 @@ fn options(policy: &Policy) -> Vec<Finding> {
     widened.chain(narrowed).chain(forced).collect()
 }
 
-/// Windows that never open, and windows that open only when others are open.
+/// Windows that open only when others are open. One that never opens cannot be written.
 fn windows(policy: &Policy) -> Vec<Finding> {
     let all = policy.when.as_deref().unwrap_or_default();
     let mut found = Vec::new();
@@ -147,9 +147,7 @@ fn windows(policy: &Policy) -> Vec<Finding> {
         let others = all.iter().enumerate().filter(|(other, same)| *other != position && (*same != window || *other < position));
         // One that does not stop may save a push from others that do.
         let others: Vec<_> = others.map(|(_, other)| *other).filter(|other| window.stops() || !other.stops()).collect();
-        if !window.opens_ever() {
-            found.push(Finding::wrong(policy.origins.of("when"), format!("the window `{window}` never opens"), "mend or remove it"));
-        } else if window.is_within(&others) {
+        if window.is_within(&others) {
             let message = format!("the window `{window}` changes nothing: the others are open whenever it is");
             found.push(Finding::wrong(policy.origins.of("when"), message, "remove it, or shorten the others"));
         } else if window.stops_in_vain(all) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use crate::terms::Origin;
-use crate::terms::limits::STALE_EVENTS;
+use crate::terms::limits::{MAIL_LIFETIME, STALE_EVENTS};
 use crate::terms::text::{counted, printable};
 
 use crate::decide::policy::lint::Finding;
@@ -17,6 +17,8 @@ pub struct Pile {
     pub account: u32,
     /// Mails that wait, the oldest first.
     pub mails: Vec<u64>,
+    /// What the mailer said of mails that it refused, which wait for nothing but its change of mind.
+    pub refused: Vec<String>,
     /// Mails that were laid aside, because nobody took them.
     pub dead: usize,
     /// Events of which nobody has made a mail.
@@ -34,10 +36,17 @@ pub fn findings(origin: &Origin, spool: &Path, pile: &Pile, oldest: Option<DateT
         let message = format!("{} refused for days and laid aside in `{own}/dead`", counted(pile.dead, "mail was", "mails were"));
         found.push(Finding::wrong(origin.clone(), message, "the files that end in .why say why: mend that, then remove them all"));
     }
+    if let Some(words) = pile.refused.first() {
+        let refused = counted(pile.refused.len(), "mail in `{own}/out` is", "mails in `{own}/out` are").replace("{own}", &own);
+        let message = format!("{refused} refused: {words}");
+        let days = MAIL_LIFETIME.as_secs() / 86400;
+        let help = format!("mend what that says: they are tried again for {days} days, then laid aside in `{own}/dead`");
+        found.push(Finding::wrong(origin.clone(), message, help));
+    }
     if !pile.mails.is_empty() {
         let since = oldest.map(|at| format!(", the first since {}", time(at))).unwrap_or_default();
         let waiting = counted(pile.mails.len(), "mail waits", "mails wait");
-        let message = format!("{waiting} in `{own}/out`{since}: the mailer has refused them or cannot be reached");
+        let message = format!("{waiting} in `{own}/out`{since}: the mailer cannot be reached, or takes none now");
         found.push(Finding::wrong(origin.clone(), message, "run `snapgate watch`: it tries again and says what the mailer answers"));
     }
     let stale = chrono::Duration::from_std(STALE_EVENTS).unwrap_or_default();
@@ -73,6 +82,10 @@ mod tests {
         );
         let mails = Pile { mails: vec![7], ..pile.clone() };
         assert!(said(&mails, Some(hours(1))).contains("1 mail waits in `/spool/1000/out`, the first since 2026-11-27 19:00 UTC"));
+        let refused = Pile { refused: vec!["550 nobody here".to_owned(), "550 nor here".to_owned()], ..pile.clone() };
+        let words = said(&refused, None);
+        assert!(words.contains("2 mails in `/spool/1000/out` are refused: 550 nobody here") && !words.contains("wait"), "{words}");
+        assert!(words.contains("for 5 days"), "{words}");
         assert!(said(&Pile { dead: 3, ..pile }, None).contains("3 mails were refused for days and laid aside in `/spool/1000/dead`"));
     }
 }

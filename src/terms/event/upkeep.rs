@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{MAX_REPORTED_SNAPSHOTS, MAX_REPORTED_TEXT};
-use crate::terms::text::still_printable;
+use crate::terms::text::{still_printable, still_printable_lines};
 use crate::terms::usage::Usage;
 use crate::terms::word::table;
 
@@ -95,7 +95,8 @@ impl Upkeep {
     /// As much of these problems as an event says and whoever reads it takes: the first, and how many
     /// there are besides, with the command that shows them. More would not fit, and tell of nothing.
     pub fn first_of(problems: &[String], shown_by: &str) -> Vec<String> {
-        let cut = |text: &String| if text.len() > MAX_REPORTED_TEXT { still_printable(text, MAX_REPORTED_TEXT) } else { text.clone() };
+        let cut =
+            |text: &String| if text.len() > MAX_REPORTED_TEXT { still_printable_lines(text, MAX_REPORTED_TEXT) } else { text.clone() };
         let (first, others) = problems.split_at_checked(Self::shown(problems.len())).unwrap_or_default();
         let rest = Some(others.len()).filter(|others| *others > 0).map(|others| format!("and {others} more{shown_by}"));
         first.iter().map(cut).chain(rest).collect()
@@ -112,7 +113,9 @@ impl Upkeep {
         self.snapshots.truncate(MAX_REPORTED_SNAPSHOTS);
         self.problems.truncate(MAX_REPORTED_SNAPSHOTS);
         let path = self.restored.iter_mut().map(|restored| &mut restored.path);
-        self.snapshots.iter_mut().chain(&mut self.problems).chain(path).chain([&mut self.happened, &mut self.why]).for_each(cut);
+        self.snapshots.iter_mut().chain(path).chain([&mut self.happened, &mut self.why]).for_each(cut);
+        // A fault of a file shows its line, and what to do has its own.
+        self.problems.iter_mut().for_each(|problem| *problem = still_printable_lines(problem, MAX_REPORTED_TEXT));
         self
     }
 }

@@ -115,6 +115,9 @@ pub const MAX_DRILLED: usize = 100_000;
 /// Places that it may name.
 pub const MAX_DRILL_PLACES: usize = 1000;
 
+/// Bytes of the note of clients whose last drill failed: tens of thousands of them.
+pub const MAX_FAILING_DRILLS: u64 = 4 * 1024 * 1024;
+
 /// Bytes of a line that the rsync of `snapgate restore` says.
 pub const MAX_SAID: usize = 4096;
 

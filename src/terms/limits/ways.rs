@@ -8,17 +8,15 @@ pub const MAX_URL: usize = 2048;
 /// Bytes of a host's name in it (RFC 1035, 2.3.4).
 pub const MAX_URL_HOST: usize = 253;
 
-/// One request from its beginning to the first line of the answer, however it is spread over time.
+/// One request from its beginning to the head of the answer, however it is spread over time.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A connection to one of several addresses of a server.
+/// Being connected, over all addresses of a server, with what TLS has to settle.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of an answer that are read: its status, and the headers of what comes before that.
+/// Bytes of an answer that are looked at: its status and headers. As many may wait of answers that
+/// come before the real one (RFC 9110, 15.2).
 pub const MAX_ANSWER_HEAD: usize = 16 * 1024;
-
-/// Answers before the real one (RFC 9110, 15.2).
-pub const MAX_INTERIM: usize = 8;
 
 /// How long a program may take over one event.
 pub const EXEC_TIMEOUT: Duration = Duration::from_secs(30);

@@ -4,13 +4,7 @@ user laptop jane
 served server /srv/backups 127.0.0.1
 on laptop sh -c 'echo dear >letter.txt; mkdir photos; for n in $(seq 30); do echo $n >photos/$n; done'
 
-run "ssh-keygen"
-carried laptop.pub /machines/laptop/home/jane/.ssh/id_backup.pub /root/laptop.pub
-run "snapgate add-client"
-policy laptop "verbs: [rsync"
-run "snapgate check"
-carried laptop.sh /root/laptop.sh /machines/laptop/home/jane/laptop.sh
-run "sh laptop.sh"
+by_script laptop laptop
 says "pushes /home/jane/"
 snapshots=/srv/backups/laptop/snapshots
 current() { readlink /srv/backups/laptop/current; }

@@ -4,13 +4,7 @@ user client jane
 served server /srv/backups 127.0.0.1
 on client sh -c 'echo first >thesis.txt; mkdir drafts; for n in $(seq 30); do echo $n >drafts/$n; done'
 
-run "ssh-keygen"
-carried jane.pub /machines/client/home/jane/.ssh/id_backup.pub /root/jane.pub
-run "snapgate add-client"
-policy jane "verbs: [rsync"
-run "snapgate check"
-carried jane.sh /root/jane.sh /machines/client/home/jane/jane.sh
-run "sh jane.sh"
+by_script client jane
 set_up "rsync -az --delete ~/ backup:"
 # Two days and a half, of which a thesis is written in the second.
 snapshots=/srv/backups/jane/snapshots

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use chrono::TimeDelta;
 use snapgate::terms::View;
 use support::Gate;
 use support::tree::{noise, write};
@@ -54,6 +55,16 @@ fn a_released_snapshot_is_a_good_one_from_then_on() {
     assert_eq!(pushed(&gate, &gate.source("home")), [""; 0]);
     assert_eq!(facts(&gate).compared.unwrap().with, names[1]);
     says(&gate, &["release", "--client", "web1", &names[1]]).exits(64);
+}
+
+#[test]
+fn what_is_held_is_a_state_until_somebody_says_what_it_is() {
+    let (gate, names) = with_damage("expect: off\n");
+    assert_eq!(gate.told_of("held", TimeDelta::minutes(1)), [""; 0], "the gate has told of it");
+    assert_eq!(gate.told_of("held", TimeDelta::hours(25)), ["[snapgate] web1: held: 1 snapshot is held"]);
+    says(&gate, &["release", "--client", "web1", &names[1]]).exits(0);
+    let told = gate.told_of("held", TimeDelta::hours(27));
+    assert_eq!(told[1..], ["[snapgate] web1: held: resolved after 26 hours"], "{told:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{figures, stands, told};
 use crate::says;
+use chrono::TimeDelta;
 use snapgate::terms::outcome::Outcome;
 use snapgate::terms::reason::Code;
 use snapgate::terms::{Mail, Usage};
@@ -117,6 +118,21 @@ fn inodes_are_bounded_too_and_a_transaction_adds_up() {
     ended(&gate, &ran, Code::Quota, &["100 files and directories"]);
     gate.say("abort").exits(0);
     assert_eq!(figures(&told(&gate, &[])), stands(&gate));
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_a_state_until_there_is_room_again() {
+    let gate = Gate::with("", &format!("{POLICY}quota: {{ bytes: 10M }}\nexpect: off\n"));
+    let source = gate.source("data");
+    megabytes(&source, 0, 3);
+    gate.push(&source, &[]).exits(0);
+    policy(&gate, "quota: { bytes: 3M }\nexpect: off\n");
+    assert_eq!(gate.told_of("over quota", TimeDelta::minutes(1)), [""; 0], "a push that is refused tells of it");
+    let told = gate.told_of("over quota", TimeDelta::hours(25));
+    assert_eq!(told, ["[snapgate] web1: over quota: 3076 KiB used"]);
+    policy(&gate, "quota: { bytes: 10M }\nexpect: off\n");
+    let told = gate.told_of("over quota", TimeDelta::hours(27));
+    assert_eq!(told[1..], ["[snapgate] web1: over quota: resolved after 26 hours"], "{told:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod follow;
 mod ids;
 mod log;
+mod onward;
 mod since;
 
 use std::collections::{BTreeMap, BTreeSet};

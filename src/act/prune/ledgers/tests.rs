@@ -144,8 +144,10 @@ fn lines_that_are_written_meanwhile_are_all_there_once() {
             }
             month
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        let ended: Vec<_> = writers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        // Also where one has failed: the other would go on for ever.
         done.store(true, Ordering::Relaxed);
+        ended.into_iter().for_each(|ended| ended.unwrap());
         rotating.join().unwrap()
     });
     let ids = place.ids();

@@ -2,6 +2,7 @@
 //!
 //! What cannot be listed or done durably is an error, and so is a file that no gate or watch wrote.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -14,7 +15,8 @@ use nix::unistd::{Uid, geteuid};
 use super::inside::Inside;
 use super::{SpoolError, Stamp, event_name};
 use crate::act::clock;
-use crate::terms::limits::{MAX_EVENT, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, ROOT_LOOKS, STALE_TMP};
+use crate::terms::limits::{MAX_EVENT, MAX_QUOTED, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, ROOT_LOOKS, STALE_TMP};
+use crate::terms::text::still_printable;
 use crate::terms::{ComposedMail, Event};
 
 /// The file of counts.
@@ -22,6 +24,9 @@ const STATE: &str = "state.json";
 
 /// The file of states that last, in the spool of whoever looks for them.
 const STATES: &str = "states.json";
+
+/// The file of what the mailer has said of mails that it refused.
+const REFUSED: &str = "refused.json";
 
 /// The directory of the account that runs this, which is there.
 ///
@@ -146,6 +151,23 @@ impl AccountSpool {
     /// When it cannot be written; then the old one stands.
     pub fn save_states(&self, json: &[u8]) -> Result<(), SpoolError> {
         self.home.replace(&self.tmp, STATES, json)
+    }
+
+    /// Which of its mails the mailer has refused, and in which words, printable. Whoever cannot read it
+    /// knows of none: each is tried again.
+    pub fn refusals(&self) -> BTreeMap<u64, String> {
+        let bytes = self.home.read(REFUSED, MAX_STATE).ok().flatten();
+        let all: BTreeMap<u64, String> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        all.into_iter().map(|(seq, words)| (seq, still_printable(&words, MAX_QUOTED))).collect()
+    }
+
+    /// Replaces that.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the old one stands.
+    pub fn save_refusals(&self, refusals: &BTreeMap<u64, String>) -> Result<(), SpoolError> {
+        let json = serde_json::to_vec(refusals).map_err(|error| SpoolError::Record(error.to_string()))?;
+        self.home.replace(&self.tmp, REFUSED, &json)
     }
 
     /// Lays a file of states that cannot be read aside.

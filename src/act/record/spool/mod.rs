@@ -11,9 +11,12 @@ mod account;
 mod all;
 #[cfg(feature = "admin")]
 mod dispatches;
+mod failing;
 mod former;
 mod inside;
 mod sessions;
+#[cfg(feature = "admin")]
+mod sums;
 
 use std::path::{Path, PathBuf};
 
@@ -24,9 +27,12 @@ pub use self::account::{AccountSpool, Lock, own, root_is_at_it, root_looked};
 pub use self::all::{Account, Accounts, accounts};
 #[cfg(feature = "admin")]
 pub use self::dispatches::Waiting;
+pub use self::failing::FailingDrills;
 pub use self::former::{account, forget_client, laid_aside, lay_aside, strange_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
+#[cfg(feature = "admin")]
+pub use self::sums::Sent;
 use crate::act::clock;
 use crate::terms::text::{printable, printable_path};
 use crate::terms::{ClientName, Event};

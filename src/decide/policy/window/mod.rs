@@ -65,11 +65,6 @@ impl Window {
         (self.days.has(day) && minute >= from) || (self.days.has(day + 6) && minute < until)
     }
 
-    /// Whether it is open in any minute of a week.
-    pub fn opens_ever(&self) -> bool {
-        self.days.0.contains(&true) && self.hours.from != self.hours.until
-    }
-
     /// Whether it says that it stops a push and never can: whenever it closes, another one is open,
     /// or one closes that does not stop.
     pub fn stops_in_vain(&self, all: &[Self]) -> bool {

@@ -62,7 +62,7 @@ impl Fault {
         let line_text = line_text.strip_suffix('\r').unwrap_or(line_text);
         let end = line_text.chars().count() + 1;
         let column = if found.is_some() { column.clamp(1, end) } else { end };
-        let line_text = without_url(&without_value(text, line, line_text));
+        let line_text = without_url(&without_value(text, line, key_alone(line_text, column)));
         let quoted = |(at, part): (usize, &str)| if at % 2 == 1 { without_url(part) } else { part.to_owned() };
         let message = wrong.message.split('`').enumerate().map(quoted).collect::<Vec<_>>().join("`");
         Self { file: file.to_path_buf(), line, column, line_text, message, help: wrong.help }
@@ -83,12 +83,27 @@ impl Fault {
     }
 }
 
-/// A text without what a URL has behind its host: it may be as good as a password, and a fault goes
-/// into logs and mails.
+/// A text without what a URL has behind its host, nor before it, with a password: either may be as
+/// good as one, and a fault goes into logs and mails.
 fn without_url(text: &str) -> String {
-    let path = text.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '@'])).map(|(_, path)| path);
-    let shown = path.and_then(|path| text.strip_suffix(path));
-    shown.map_or_else(|| text.to_owned(), |shown| format!("{shown}…"))
+    let cut = text.split_once("://").and_then(|(_, rest)| {
+        let shown = if rest.contains('@') { 0 } else { rest.find(['/', '?'])? + 1 };
+        text.get(..text.len() - rest.len() + shown)
+    });
+    cut.map_or_else(|| text.to_owned(), |shown| format!("{shown}…"))
+}
+
+/// A line up to the key at this column: a fault there says nothing of its value, and behind a key
+/// that is misspelt may be a secret.
+fn key_alone(line: &str, column: usize) -> &str {
+    let at = line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    let (before, key) = line.split_at_checked(at).unwrap_or_default();
+    let begins = before.is_empty() || before.ends_with([' ', '\t', '{', ',']);
+    let end = key.match_indices(':').map(|(colon, _)| colon + 1).find(|end| {
+        let (key, value) = key.split_at_checked(*end).unwrap_or_default();
+        (value.is_empty() || value.starts_with([' ', '\t'])) && !key.contains(['{', '[', ',', '#'])
+    });
+    end.filter(|_| begins).and_then(|end| line.get(..at + end)).unwrap_or(line)
 }
 
 /// Where the value of one of [`SECRET`] begins in a line.
@@ -164,8 +179,22 @@ mod tests {
                 }
             }
         }
-        let said = shown("routes: HTTPS://h.example/token", 1);
-        assert!(said.contains("routes: HTTPS://h.example/…") && said.contains("`HTTPS://h.example/…` and `x` are wrong"), "{said}");
+        let said = shown("  routes: HTTPS://h.example/token", 1);
+        assert!(said.contains("routes:\n") && said.contains("`HTTPS://h.example/…` and `x` are wrong"), "{said}");
+        for url in ["smtps://gate:token@h.example", "smtps://token@h/x", "https://h.example/token", "smtp://gate:to/ken@h"] {
+            for line in [format!("x: {url}"), format!("mail: {{ transport: \"{url}\" }}"), format!("- {url}")] {
+                for column in 1..line.len() + 2 {
+                    let wrong = Wrong::new(format!("`{url}` is wrong"), "mend it");
+                    let said = Fault::at(Path::new("/f"), &line, 1, column, wrong).to_string();
+                    assert!(!said.contains("token") && !said.contains("ken@"), "{line}: {said}");
+                }
+            }
+        }
+        let unknown = |line: &str, column| Fault::at(Path::new("/f"), line, 1, column, Wrong::new("no key", "mend it")).to_string();
+        for (line, column) in [("pign: h/token", 1), ("Webhook : 'h/token'", 1), ("told: { pign: h/token }", 9), ("\"pings\": token", 1)] {
+            assert!(!unknown(line, column).contains("token"), "{}", unknown(line, column));
+        }
+        assert!(unknown("from: [192.0.2.1/33]", 8).contains("| from: [192.0.2.1/33]"), "a value in which a fault is");
         assert!(shown("webhook_secret: /etc/key\nstore: /x", 1).contains("/etc/key"), "that is a path");
         assert!(shown("ping: h\nstore: /x", 2).contains("store: /x"), "what is beside it is shown");
     }

@@ -3,7 +3,7 @@
 use crate::terms::limits::{
     MAX_HOOK_LINES, MAX_HOOK_WORDS, MAX_NAMED, MAX_QUOTED, MAX_REPORTED, MAX_REPORTED_HOOKS, MAX_REPORTED_PARTS, MAX_REPORTED_TEXT,
 };
-use crate::terms::text::{ELLIPSIS, on_one_line, still_printable};
+use crate::terms::text::{ELLIPSIS, on_one_line, still_printable, still_printable_lines};
 use crate::terms::{Brake, Event, FailedHook, Reason};
 
 /// The event with every text and list within what a mail holds, and printable.
@@ -35,7 +35,7 @@ pub(in crate::decide::speak) fn trimmed(mut event: Event) -> Event {
         cut(says);
         // A fault of a file shows its line.
         if detail.contains('\n') {
-            *detail = lines(detail);
+            *detail = still_printable_lines(detail, MAX_REPORTED_TEXT);
         } else {
             cut(detail);
         }
@@ -76,20 +76,4 @@ pub(in crate::decide::speak) fn trimmed(mut event: Event) -> Event {
         push.parts.iter_mut().for_each(|part| cut(&mut part.place));
     }
     event
-}
-
-/// A text of several lines, each printable, together within what a mail tells of one.
-fn lines(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines() {
-        let room = MAX_REPORTED_TEXT.saturating_sub(out.len());
-        if room == 0 {
-            break;
-        }
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        out.push_str(&still_printable(line, room));
-    }
-    out
 }

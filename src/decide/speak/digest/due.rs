@@ -54,7 +54,8 @@ mod tests {
     fn there_is_one_for_each_time_whatever_the_clock_does() {
         let (daily, zone) = (Digest::USUAL, Zone::utc());
         let at = |text: &str| format!("2026-11-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
-        let past = |text: &str| Past { due: at(text), at: at(text), set_back: false, used: BTreeMap::new(), points: Vec::new() };
+        let past =
+            |text: &str| Past { due: at(text), at: at(text), set_back: false, used: BTreeMap::new(), points: Vec::new(), marks: None };
         let asked = |before: Option<&str>, now: &str| due(daily, &zone, before.map(past).as_ref(), at(now));
         let since = |due: &str, skipped| Due::Since { due: at(due), skipped };
         assert_eq!(asked(None, "28T12:00"), Due::Begin(at("28T07:00")));

@@ -23,7 +23,7 @@ use crate::terms::{ClientName, Page, Zone};
 
 pub use due::{Due, due};
 pub use html::html;
-pub use seen::{Seen, Span};
+pub use seen::{Seen, Span, ended};
 pub use text::text;
 
 /// Clients that need somebody and are named at once. A list of mails has no room for more.

@@ -8,7 +8,7 @@ use crate::decide::speak::states::{Kind, long};
 use crate::terms::Bytes;
 use crate::terms::limits::{LARGEST, MAX_DIGEST_ROWS, MAX_PAGE_PARTS, PUSH_BARS};
 use crate::terms::page::{Bar, Column, Plot, Section, Table};
-use crate::terms::text::counted;
+use crate::terms::text::{counted, on_one_line};
 
 /// Names of clients in one cell.
 const NAMES: usize = 3;
@@ -248,6 +248,6 @@ pub(super) fn unread(facts: &Facts, _: &[&Client], whole: bool) -> Option<Sectio
     }
     let more = facts.unread.len().saturating_sub(MAX_PAGE_PARTS);
     let more = if more > 0 { format!("and {more} more") } else { String::new() };
-    let words = facts.unread.iter().take(MAX_PAGE_PARTS).cloned().collect();
+    let words = facts.unread.iter().take(MAX_PAGE_PARTS).map(|what| on_one_line(what)).collect();
     Some(Section { heading: "What could not be read".to_owned(), words, more, ..Section::default() })
 }

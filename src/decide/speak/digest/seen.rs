@@ -11,7 +11,8 @@ use crate::terms::page::Bar;
 use crate::terms::text::still_printable;
 use crate::terms::{Body, Code, Deed, Event, Outcome, Verb, View, Visit};
 
-/// A span of time: what ended in it is told.
+/// A span of time: what ended in it is told, and what ended before it and was recorded too late to be
+/// told then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its beginning.
@@ -57,17 +58,30 @@ impl Span {
         usize::try_from(part).unwrap_or(0).min(parts.saturating_sub(1))
     }
 
-    fn has(&self, at: DateTime<Utc>) -> bool {
-        (self.since..self.until).contains(&at)
+    /// Whether what ended then is told. `is_late`: the last digest could not see it.
+    pub fn has(&self, at: DateTime<Utc>, is_late: bool) -> bool {
+        at < self.until && (is_late || at >= self.since)
     }
 }
 
+/// When it ended. An event's time is when it began; what began before a span and ended in it belongs to
+/// it.
+pub fn ended(event: &Event) -> DateTime<Utc> {
+    let took = event.push().map_or(0.0, |push| push.seconds);
+    let took = std::time::Duration::try_from_secs_f64(took).ok().and_then(|took| TimeDelta::from_std(took).ok());
+    event.at.checked_add_signed(took.unwrap_or_default()).unwrap_or(event.at)
+}
+
 impl Seen {
-    /// Takes an event in, if it is of that span.
-    pub fn add(&mut self, event: &Event, span: &Span) {
+    /// Takes an event in, if it is of that span. `is_late`: the last digest could not see it.
+    pub fn add(&mut self, event: &Event, span: &Span, is_late: bool) {
+        let ended = ended(event);
+        if !span.has(ended, is_late) {
+            return;
+        }
         match event.view() {
-            View::Visit(visit) => self.visited(visit, span),
-            View::Upkeep(upkeep) if span.has(event.at) => {
+            View::Visit(visit) => self.visited(visit, ended, span),
+            View::Upkeep(upkeep) => {
                 if upkeep.problems.is_empty() {
                     self.restores += u64::from(upkeep.restored.is_some());
                     self.drills += u64::from(matches!(event.body, Body::Upkeep(Deed::Drill, _)));
@@ -76,18 +90,11 @@ impl Seen {
                     self.problem = Some(still_printable(&line(event), MAX_PAGE_TEXT));
                 }
             }
-            View::Upkeep(_) | View::Unknown(_) => {}
+            View::Unknown(_) => {}
         }
     }
 
-    fn visited(&mut self, visit: Visit<'_>, span: &Span) {
-        // An event's time is when it began; what began before the span and ended in it belongs to it.
-        let took = visit.push.map_or(0.0, |push| push.seconds);
-        let took = std::time::Duration::try_from_secs_f64(took).ok().and_then(|took| TimeDelta::from_std(took).ok());
-        let ended = visit.event.at.checked_add_signed(took.unwrap_or_default()).unwrap_or(visit.event.at);
-        if !span.has(ended) {
-            return;
-        }
+    fn visited(&mut self, visit: Visit<'_>, ended: DateTime<Utc>, span: &Span) {
         self.bars.resize(PUSH_BARS, Bar::default());
         let bar = self.bars.get_mut(span.part(ended, PUSH_BARS));
         match Ended::of(visit.result) {

@@ -131,7 +131,7 @@ fn a_push_belongs_to_the_time_in_which_it_ended() {
     };
     let seen = |event: &Event, span: &Span| {
         let mut seen = Seen::default();
-        seen.add(event, span);
+        seen.add(event, span, false);
         seen
     };
     // It began before seven, and ended after.

@@ -1,5 +1,5 @@
-//! The kinds of states, a row for each. What is behind with a mirror, or what a verification found,
-//! is a further row.
+//! The kinds of states, a row for each. A mirror that is behind is a further row, when there are
+//! mirrors; what a verification finds is, until there is one, what a drill found.
 
 use std::time::Duration;
 
@@ -78,6 +78,20 @@ table! {
                      what it should have, or `snapgate discard --client {who} SNAPSHOT` if it is damage. Until then nothing is removed that \
                      is newer than the last good one.",
         },
+        /// The last drill could not restore what is stored.
+        Drill = "drill" => Row {
+            title: "drill failed",
+            topic: Some(Topic::Failed),
+            first: Some(TOLD_BY_GATE),
+            lasts: "Look into it: a drill could not restore files of {who} as they are stored, and none has since.",
+            over: "A drill restored files of {who} as they are stored. Nothing to do.",
+            many: [
+                "Look into it: drills could not restore files of {many} as they are stored, and none have since.",
+                "Drills restored files of {many} as they are stored. Nothing to do.",
+            ],
+            remedy: "`snapgate drill {who}` tries again, and says what is wrong. Until one succeeds, take it that its files may not come \
+                     back as they were: see what the kernel's log says of the disk, and have the client push anew.",
+        },
         /// Its policy or its repository cannot be read, so that nothing is known of it.
         Unreadable = "unreadable" => Row {
             title: "unreadable",
@@ -96,8 +110,8 @@ table! {
             title: "mailer down",
             topic: None,
             first: None,
-            lasts: "Look into it: mail waits.",
-            over: "Mail had to wait for a while, and is on its way now. Nothing to do.",
+            lasts: "Look into it: mail does not get through.",
+            over: "No mail is held up any more. Nothing to do.",
             many: [
                 "",
                 "",

@@ -24,7 +24,7 @@ use crate::terms::limits::{MAX_ARRIVALS, MAX_NOTICES, NOTICES_ALONE, REMINDERS, 
 use crate::terms::{Audience, ClientName, ComposedMail, Page, Thread, Topic};
 
 pub use kinds::{Kind, Row};
-pub use past::{Letter, Past, Point};
+pub use past::{Letter, Mark, Past, Point};
 pub(super) use words::long;
 
 /// What is remembered between looks.

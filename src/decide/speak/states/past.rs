@@ -26,6 +26,18 @@ pub struct Past {
     /// What all used at each of the last ones.
     #[serde(default)]
     pub points: Vec<Point>,
+    /// Up to which line it saw each ledger, by whose that is; `None` where nobody has noted it.
+    #[serde(default)]
+    pub marks: Option<BTreeMap<String, Mark>>,
+}
+
+/// A line of a ledger. What stands behind it was recorded later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The event's id.
+    pub id: String,
+    /// Its time.
+    pub at: DateTime<Utc>,
 }
 
 /// A digest's figures.

@@ -8,14 +8,14 @@ use chrono::{DateTime, Utc};
 use super::{Closed, Kind, Lasting, Phase};
 use crate::terms::ClientName;
 use crate::terms::limits::{MAX_NAMED_CLIENTS, MAX_REPORTED_TEXT, REMINDERS};
-use crate::terms::text::{counted, still_printable};
+use crate::terms::text::{counted, on_one_line, still_printable};
 
 /// The subject and the body of a mail about one.
 pub(super) fn one(phase: Phase, state: &Lasting, now: DateTime<Utc>) -> (String, String) {
     let who = state.client.as_ref().map_or("the server", ClientName::as_str);
     let row = state.kind.row();
     let long = long(state.since, now);
-    let what = still_printable(&state.what, MAX_REPORTED_TEXT);
+    let what = still_printable(&on_one_line(&state.what), MAX_REPORTED_TEXT);
     let (subject, first) = match phase {
         Phase::Begins => (format!("{}: {what}", row.title), row.lasts),
         Phase::Lasts => (format!("{}, for {long} now: {what}", row.title), row.lasts),
@@ -58,7 +58,7 @@ pub(super) fn many(phase: Phase, kind: Kind, states: &[&Lasting], now: DateTime<
     let mut body = format!("{}\n\n", first.replace("{many}", &clients));
     for state in states.iter().take(MAX_NAMED_CLIENTS) {
         let who = state.client.as_ref().map_or("the server", ClientName::as_str);
-        let what = still_printable(&state.what, MAX_REPORTED_TEXT);
+        let what = still_printable(&on_one_line(&state.what), MAX_REPORTED_TEXT);
         let _ = writeln!(body, "  {who}: {what}; {} for {}", row.title, long(state.since, now));
     }
     if states.len() > MAX_NAMED_CLIENTS {

@@ -12,7 +12,7 @@ use crate::decide::policy::Site;
 use crate::decide::speak::alerts::trimmed;
 use crate::terms::event::BEGINS;
 use crate::terms::limits::{MAX_COMMON_DISPATCHES, MAX_DISPATCHES, MAX_QUOTED, MAX_SMALL_DISPATCHES, WAY_PAUSES};
-use crate::terms::text::still_printable;
+use crate::terms::text::{on_one_line, still_printable};
 use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Topic, Url, Verb, View, Way, What};
 
 /// The version of what a webhook and a program are told. New fields and words need no new one.
@@ -232,7 +232,12 @@ impl Troubles {
         let tries = self.0.get(way).map_or(0, |trouble| trouble.tries);
         let pause = WAY_PAUSES.get(tries as usize).or(WAY_PAUSES.last()).copied().unwrap_or_default();
         let since = self.0.get(way).map_or(now, |trouble| trouble.since.min(now));
-        let trouble = Trouble { since, next: now + delta(pause), tries: tries.saturating_add(1), why: still_printable(why, MAX_QUOTED) };
+        let trouble = Trouble {
+            since,
+            next: now + delta(pause),
+            tries: tries.saturating_add(1),
+            why: still_printable(&on_one_line(why), MAX_QUOTED),
+        };
         self.0.insert(way.to_owned(), trouble);
     }
 

@@ -1,0 +1,16 @@
+//! Bounds of what Prometheus is told.
+
+use super::past::LEDGER_PIECE;
+
+/// Bytes of a ledger that are counted at once; the rest has its turn the next time. An honest client
+/// writes less in a month.
+pub const MAX_SUMMED: u64 = 2 * LEDGER_PIECE;
+
+/// Bytes of the file of sums: of as many clients as there may be.
+pub const MAX_SUMS: u64 = 64 * 1024 * 1024;
+
+/// Bytes of an account's file of mails that were sent and failed.
+pub const MAX_DELIVERIES: u64 = 4 * 1024;
+
+/// Clients without a policy among which one that was renamed is looked for.
+pub const MAX_FORMER: usize = 100;

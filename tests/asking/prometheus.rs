@@ -1,0 +1,147 @@
+//! The dashboard's questions, asked of a real Prometheus that reads what a real server writes.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use chrono::{TimeDelta, Utc};
+use support::{Gate, POLICY, mode, until};
+
+use crate::{client, push_as, say_as, says};
+
+/// Prometheus at work.
+struct Prometheus {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves a file as it stands, to whoever asks.
+fn serve(file: PathBuf) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+                text.len()
+            );
+        }
+    });
+    port
+}
+
+impl Prometheus {
+    fn start(program: &Path, gate: &Gate, file: PathBuf) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let from = serve(file);
+        gate.write(
+            "prometheus.yml",
+            &format!("global: {{ scrape_interval: 1s }}\nscrape_configs:\n- job_name: node\n  static_configs: [{{ targets: ['127.0.0.1:{from}'] }}]\n"),
+        );
+        let child = Command::new(program)
+            .arg(format!("--config.file={}/prometheus.yml", gate.path().display()))
+            .arg(format!("--storage.tsdb.path={}/tsdb", gate.path().display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(gate.path().join("prometheus.log")).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, port }
+    }
+
+    /// The answer to an expression: labels and values. `None`: it does not answer yet.
+    fn ask(&self, expression: &str) -> Option<Vec<serde_json::Value>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let escaped: String = expression.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        write!(stream, "GET /api/v1/query?query={escaped} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let json: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+        json["data"]["result"].as_array().cloned()
+    }
+}
+
+#[test]
+fn each_panel_of_the_dashboard_has_something_to_show() {
+    let Some(program) = crate::of_prometheus("prometheus") else { return };
+    let gate = Gate::with("metrics: $DIR/metrics/snapgate.prom\n", POLICY);
+    fs::create_dir(gate.path().join("metrics")).unwrap();
+    mode(&gate.path().join("metrics"), 0o755);
+    // One that is fine, one that is missed, one that is refused and one over its quota. And one with a broken policy.
+    for name in ["fine", "missed", "refused", "full"] {
+        client(&gate, name);
+    }
+    let policy = fs::read_to_string(gate.path().join("config/policies/full.yaml")).unwrap();
+    gate.write("config/policies/full.yaml", &format!("{policy}quota: {{ bytes: 1M }}\n"));
+    fs::remove_file(gate.path().join("config/policies/web1.yaml")).unwrap();
+    gate.write("config/policies/broken.yaml", "kep: 7\n");
+    let source = gate.source("data");
+    let write = || says(&gate, &["metrics", "--write"]).exits(0);
+    gate.set_clock(Utc::now() - TimeDelta::days(3));
+    push_as(&gate, "missed", &source);
+    gate.set_clock(Utc::now());
+    push_as(&gate, "refused", &source);
+    fs::write(source.join("file"), vec![7; 700_000]).unwrap();
+    write();
+    let prometheus = Prometheus::start(&program, &gate, gate.path().join("metrics/snapgate.prom"));
+    let log = || fs::read_to_string(gate.path().join("prometheus.log")).unwrap();
+    until(&format!("Prometheus has read the file: {}", log()), || {
+        prometheus.ask("snapgate_pushes_total{client=\"fine\",outcome=\"published\"}").is_some_and(|found| found.len() == 1)
+    });
+    // It is only now that it happens: an increase.
+    push_as(&gate, "fine", &source);
+    push_as(&gate, "full", &source);
+    fs::write(source.join("more"), vec![8; 700_000]).unwrap();
+    let mut full = Command::new(support::versions::client());
+    full.arg("-e")
+        .arg(format!("/bin/sh {}/ssh-full", gate.path().display()))
+        .arg("-a")
+        .arg(format!("{}/", source.display()))
+        .arg("backup:");
+    assert_ne!(support::run(&mut full).status, 0, "it is over its quota");
+    // A code has no series before it has come up: twice, so that it is seen to grow.
+    for _ in 0..2 {
+        say_as(&gate, "refused", "rm -rf /").exits(77);
+        gate.say("nothing of the kind").exits(78);
+        assert_ne!(support::run(&mut full).status, 0);
+        gate.flush();
+        write();
+        let now = Utc::now().timestamp();
+        until("it has read that", || {
+            let found = prometheus.ask("min(timestamp(snapgate_refusals_total))").unwrap_or_default();
+            found.first().and_then(|found| found["value"][1].as_str()?.parse::<f64>().ok()).is_some_and(|at| at > now as f64 + 1.0)
+        });
+    }
+    for (name, expression) in crate::metrics::panels() {
+        let found = prometheus.ask(&expression).unwrap();
+        assert!(
+            !found.is_empty(),
+            "{name} shows nothing: {expression}\n{}",
+            fs::read_to_string(gate.path().join("metrics/snapgate.prom")).unwrap()
+        );
+    }
+    let only = |expression: &str, label: &str| -> Vec<String> {
+        let found = prometheus.ask(expression).unwrap();
+        found.iter().map(|found| found["metric"][label].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(only("time() - snapgate_last_success_timestamp_seconds > 36 * 3600", "client"), ["missed"]);
+    assert_eq!(only("snapgate_client_problem == 1", "client"), ["broken"]);
+    let mut failed = only("snapgate_last_attempt_success == 0", "client");
+    failed.sort();
+    assert_eq!(failed, ["full", "refused"]);
+    assert_eq!(only("snapgate_used_bytes / snapgate_quota_bytes > 0.6", "client"), ["full"]);
+    assert_eq!(only("increase(snapgate_pushes_total{outcome=\"published\"}[1h]) > 0", "client").len(), 2);
+}
