@@ -26,6 +26,8 @@ pub mod record;
 pub mod sandbox;
 #[cfg(feature = "admin")]
 pub mod several;
+#[cfg(feature = "admin")]
+pub mod spools;
 pub mod store;
 #[cfg(feature = "admin")]
 pub mod ways;

@@ -13,6 +13,8 @@
 
 mod adopt;
 mod delivery;
+mod notices;
+mod pace;
 mod report;
 mod route;
 mod trial;
@@ -28,20 +30,22 @@ use chrono::{DateTime, Utc};
 use crate::act::clock;
 use crate::act::mail::{self, NotSent};
 use crate::act::names;
-use crate::act::record::spool::{self, AccountSpool, Sent, SpoolError, Stamp};
+use crate::act::record::spool::{AccountSpool, Sent, SpoolError, Stamp};
+use crate::act::spools;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
 use crate::decide::speak::metrics::{Deliveries, MAIL};
-use crate::decide::speak::states::Notices;
 use crate::terms::limits::{
     MAIL_LIFETIME, MAILS_TIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG,
     WAYS_ROUNDS,
 };
+use crate::terms::text::counted;
 use crate::terms::{Audience, ComposedMail, Event, Mail};
 
 pub(crate) use self::adopt::{adopt, forget};
 use self::delivery::Delivery;
+use self::pace::{Lately, Pace};
 pub use self::report::WatchReport;
 pub use self::trial::test;
 use self::turn::acquire;
@@ -75,11 +79,15 @@ impl From<SpoolError> for Ended {
 /// everything that is counted now.
 pub fn run(site: &Site, flush: bool) -> WatchReport {
     let report = run_with(site, flush, &Means { now: &clock::now, go_on: &|| true });
-    Stamp::Ran("watch").leave(&site.spool);
     if report.sent > 0 {
         Stamp::Mailed.leave(&site.spool);
     }
     report
+}
+
+/// Notes that a `watch` has come to its end, with all that it had to do.
+pub fn ended(site: &Site) {
+    Stamp::Ran("watch").leave(&site.spool);
 }
 
 /// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. That loses nothing: see the top.
@@ -95,7 +103,7 @@ pub fn watchdog() {
 /// [`run`] with a clock and a stop of one's own.
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
     let ways = Ways::new(site);
-    let mut pass = Pass { site, means, report: WatchReport::default(), unreachable: 0, begun: Instant::now(), ways: &ways };
+    let mut pass = Pass::new(site, means, &ways);
     for _ in 0..WAYS_ROUNDS {
         (pass.report.waiting, pass.report.refused, pass.report.busy) = (0, 0, 0);
         if pass.mails(flush).is_err() {
@@ -114,6 +122,7 @@ struct Pass<'a> {
     site: &'a Site,
     means: &'a Means<'a>,
     ways: &'a Ways<'a>,
+    pace: Pace<'a>,
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
@@ -123,8 +132,8 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Processes every account's mails.
     fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
-        let accounts = match spool::accounts(&self.site.spool) {
-            Ok(accounts) => turn::ordered(accounts),
+        let accounts = match spools::all(self.site) {
+            Ok(accounts) => turn::ordered(accounts.collect()),
             Err(error) => {
                 self.problem(&error.to_string());
                 return Ok(());
@@ -239,34 +248,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Makes mails of the notices about states, in the same safe order: mails, then counts. The
-    /// notices stay where they are, since the counts say which of them are mails.
-    fn take_notices(&mut self, spool: &AccountSpool, state: State, delivery: &mut Delivery) -> Result<State, Ended> {
-        let notices = match spool.states()?.map(|bytes| serde_json::from_slice::<Notices>(&bytes)).transpose() {
-            Ok(notices) => notices.unwrap_or_default(),
-            Err(error) => {
-                self.problem(&format!("the states of account {} cannot be read: {error}", spool.uid()));
-                return Ok(state);
-            }
-        };
-        let mut next = state.clone();
-        for notice in notices.from(state.told).take(MAX_WAITING.saturating_sub(delivery.waiting)) {
-            let mail = notice.mail(next.next, spool.uid());
-            self.step()?;
-            self.ways.notice(spool, &mail, notice.number(), (self.means.now)())?;
-            if self.wants_mail() {
-                spool.post(&mail)?;
-                next.next = next.next.saturating_add(1);
-                delivery.waiting += 1;
-            }
-            next.told = notice.number().saturating_add(1);
-        }
-        if next != state {
-            self.save(spool, &next)?;
-        }
-        Ok(next)
-    }
-
     /// The events of a batch. What cannot be read stays, and so do reports while too many mails
     /// wait.
     fn read(
@@ -345,8 +326,11 @@ impl Pass<'_> {
         delivery.down |= self.unreachable >= MAX_UNREACHABLE || self.begun.elapsed() > MAILS_TIME || !self.wants_mail();
         (delivery.waiting, delivery.alerts) = (0, 0);
         let mut waiting = BTreeSet::new();
-        for seq in spool.waiting()? {
-            let mail = match spool.mail(seq) {
+        let all = spool.waiting()?;
+        let mut pace = if all.is_empty() { None } else { self.pace.of(spool.uid(), (self.means.now)()) };
+        let mut held = 0_u64;
+        for seq in all {
+            let mail = match spool.mail(seq, &|who| self.pace.speaks_for(spool.uid(), who)) {
                 Ok(Some(mail)) => mail,
                 Ok(None) => continue,
                 Err(error) => {
@@ -355,9 +339,11 @@ impl Pass<'_> {
                 }
             };
             let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
-            if worth_it && self.try_one(spool, &mail, delivery)? {
+            let may = pace.as_ref().is_none_or(|sent| sent.may(mail.audience));
+            if worth_it && may && self.try_one(spool, &mail, pace.as_mut(), delivery)? {
                 continue;
             }
+            held += u64::from(worth_it && !may && mail.audience == Audience::Alerts);
             delivery.waiting += 1;
             delivery.alerts += usize::from(mail.audience == Audience::Alerts);
             waiting.insert(seq);
@@ -366,11 +352,21 @@ impl Pass<'_> {
             self.step()?;
             spool.save_refusals(&refusals)?;
         }
+        if held > 0 && !std::mem::replace(&mut delivery.held, true) {
+            let what = counted(held, "alert of account", "alerts of account");
+            self.problem(&format!("{what} {} wait: so many were sent of it in ten minutes", spool.uid()));
+        }
         Ok(())
     }
 
     /// Tries one mail, and says whether it is out of the way now.
-    fn try_one(&mut self, spool: &AccountSpool, mail: &ComposedMail, delivery: &mut Delivery) -> Result<bool, Ended> {
+    fn try_one(
+        &mut self,
+        spool: &AccountSpool,
+        mail: &ComposedMail,
+        pace: Option<&mut Lately>,
+        delivery: &mut Delivery,
+    ) -> Result<bool, Ended> {
         self.step()?;
         match mail::send(&route::settings(self.site, mail), mail, &|host, limit| {
             names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
@@ -383,6 +379,9 @@ impl Pass<'_> {
                 }
                 self.step()?;
                 spool.take_away(mail.seq)?;
+                // Where that cannot be noted, the next pass sends more.
+                let noted = pace.map_or(Ok(()), |pace| pace.sent(mail.audience, (self.means.now)()));
+                noted.unwrap_or_else(|error| self.problem(&error.to_string()));
                 return Ok(true);
             }
             Err(NotSent::Refused(why)) => {

@@ -1,5 +1,6 @@
 //! A mail that is written and waits in the spool of an account. The account may have written it
-//! itself, so whoever reads it must call [`ComposedMail::checked`].
+//! itself, so whoever reads it must call [`ComposedMail::checked`], and somebody else than the account
+//! [`ComposedMail::of_account`] besides.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,20 @@ impl ComposedMail {
         self
     }
 
+    /// What is left of it where the account has written it, and somebody else believes that: text, and
+    /// a subject and a client for which the account `speaks_for`. It says whose it is at its end, whatever
+    /// stands before, and belongs to no thread: who forges that another's state is over has to begin one.
+    pub fn of_account(mut self, speaks_for: &dyn Fn(&str) -> bool) -> Self {
+        (self.thread, self.page) = (None, None);
+        self.client = self.client.filter(|client| speaks_for(client.as_str()));
+        self.subject = still_printable(&subject_of(&self.subject, self.uid, speaks_for), MAX_SUBJECT);
+        let footer = footer(self.uid);
+        if !self.body.ends_with(&footer) {
+            self.body += &footer;
+        }
+        self
+    }
+
     /// The Message-ID of the mail that this one answers.
     pub fn answers(&self, host: &str) -> Option<String> {
         self.thread.as_ref().filter(|thread| !thread.begins).map(|thread| format!("<{}@{host}>", thread.root))
@@ -118,6 +133,22 @@ impl ComposedMail {
         }
         format!("<snapgate.{}.{}.{}@{host}>", self.created.timestamp_micros(), self.uid, self.seq)
     }
+}
+
+/// The end of a mail, which says where its text is from.
+pub fn footer(uid: u32) -> String {
+    format!("\n-- \nsnapgate, from what the unix account with uid {uid} recorded.\n")
+}
+
+/// A subject that speaks of a client of the account's, or else of the account.
+fn subject_of(subject: &str, uid: u32, speaks_for: &dyn Fn(&str) -> bool) -> String {
+    const MARK: &str = "[snapgate] ";
+    let said = subject.strip_prefix(MARK).unwrap_or(subject);
+    let account = format!("account {uid}: ");
+    if said.starts_with(&account) || said.split_once(": ").is_some_and(|(who, _)| speaks_for(who)) {
+        return format!("{MARK}{said}");
+    }
+    format!("{MARK}{account}{said}")
 }
 
 /// Lines of printable text, together within [`MAX_MAIL_BODY`].
@@ -160,5 +191,42 @@ mod tests {
         assert!(mail.body.len() < MAX_MAIL_BODY + 64);
         assert_eq!((mail.uid, &mail.thread), (1001, &None));
         assert_eq!(mail.message_id("h"), "<snapgate.0.1001.1@h>");
+    }
+
+    #[test]
+    fn what_an_account_has_written_speaks_of_its_clients_alone_and_says_whose_it_is() {
+        let speaks_for = |who: &str| ["web1", "account jane"].contains(&who);
+        let written = |subject: &str| ComposedMail {
+            seq: 1,
+            uid: 0,
+            created: DateTime::UNIX_EPOCH,
+            audience: Audience::Alerts,
+            events: 1,
+            subject: subject.to_owned(),
+            body: format!("All is well.\n{}", footer(0)),
+            client: Some("shop".parse().unwrap()),
+            topic: None,
+            thread: Some(Thread { root: "snapgate.missed.1.shop".to_owned(), begins: false }),
+            page: None,
+        };
+        for (subject, sent) in [
+            ("[snapgate] web1: refused", "[snapgate] web1: refused"),
+            ("web1: refused", "[snapgate] web1: refused"),
+            ("[snapgate] account 1001: refused", "[snapgate] account 1001: refused"),
+            ("[snapgate] account jane: refused", "[snapgate] account jane: refused"),
+            ("[snapgate] account 0: refused", "[snapgate] account 1001: account 0: refused"),
+            ("[snapgate] shop: missed: resolved after 30 hours", "[snapgate] account 1001: shop: missed: resolved after 30 hours"),
+            ("[snapgate] digest 2026-11-29: all is well", "[snapgate] account 1001: digest 2026-11-29: all is well"),
+            ("[snapgate] [snapgate] web1: x", "[snapgate] account 1001: [snapgate] web1: x"),
+            ("Re: [snapgate] web1: x", "[snapgate] account 1001: Re: [snapgate] web1: x"),
+            ("", "[snapgate] account 1001: "),
+        ] {
+            let mail = written(subject).checked(1001).of_account(&speaks_for);
+            assert_eq!(mail.subject, sent);
+            assert!(mail.body.ends_with(&footer(1001)), "{}", mail.body);
+            assert_eq!((&mail.client, &mail.thread, &mail.page), (&None, &None, &None));
+            let again = mail.clone().of_account(&speaks_for);
+            assert_eq!(again, mail, "what ends so already ends so once");
+        }
     }
 }

@@ -35,7 +35,7 @@ struct Said {
 
 impl Place {
     /// The program with this place's spool and a mail server here.
-    fn program(&self, port: u16, before: &[&str]) -> Command {
+    pub(super) fn program(&self, port: u16, before: &[&str]) -> Command {
         let config = self.dir.path().join("config");
         let _ = fs::create_dir(&config);
         let at = self.dir.path().display();

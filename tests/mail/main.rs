@@ -20,6 +20,7 @@ use snapgate::terms::Event;
 mod bounds;
 mod others;
 mod passed;
+mod strangers;
 
 use support::smtp::{Manner, Protection, Server, header};
 

@@ -17,7 +17,7 @@ fn nobody() -> (Uid, Gid) {
 }
 
 /// The directory of an account that is not ours, as its gate would have made it.
-fn strange_account(place: &Place) -> PathBuf {
+pub(super) fn strange_account(place: &Place) -> PathBuf {
     let home = place.site.spool.join("65534");
     for path in [home.clone(), home.join("tmp"), home.join("new"), home.join("out"), home.join("dead")] {
         fs::create_dir(&path).unwrap();
@@ -26,7 +26,7 @@ fn strange_account(place: &Place) -> PathBuf {
     home
 }
 
-fn write_as_nobody(path: &Path, text: &[u8]) {
+pub(super) fn write_as_nobody(path: &Path, text: &[u8]) {
     fs::write(path, text).unwrap();
     chown(path, Some(nobody().0), Some(nobody().1)).unwrap();
 }
@@ -102,7 +102,7 @@ fn a_hostile_account_gets_root_to_touch_nothing_outside() {
     symlink(&outside, home.join("out")).unwrap();
     assert!(!run(&place.site, true).problems.is_empty());
     fs::remove_dir_all(&home).unwrap();
-    symlink(&outside, &home).unwrap();
+    symlink(&outside, &home).and_then(|()| std::os::unix::fs::lchown(&home, Some(65534), None)).unwrap();
     fs::create_dir(place.site.spool.join("not-an-account")).unwrap();
     assert_eq!(run(&place.site, true).problems.len(), 2);
     assert_eq!(fs::read(outside.join("event.json")).unwrap(), event);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use snapgate::admin::states;
@@ -44,6 +45,36 @@ fn a_client_that_stops_is_missed_reminded_of_and_resolved_in_one_thread() {
         assert_ne!(mail.header("Message-ID"), Some(first.clone()));
     }
     assert_eq!(states::of(&place.site()).lasting().count(), 0);
+}
+
+#[test]
+fn a_look_that_has_no_time_for_all_goes_on_where_it_ended_and_closes_nothing() {
+    let place = Place::new("");
+    let begin = now();
+    for name in ["a", "b", "c"] {
+        place.client(name, "expect: 1h\ngrace: 1h\n");
+        place.pushed(name, begin, [10]);
+    }
+    let site = place.site();
+    let set = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let mut at = begin;
+    let look = |at| assert!(states::look_for(&place.config(), &site, at, Duration::ZERO).unwrap());
+    let missed = || {
+        let lasting = states::of(&site);
+        lasting.lasting().filter_map(|state| state.client.as_ref()).map(ToString::to_string).collect::<BTreeSet<_>>()
+    };
+    for seen in [vec!["a"], vec!["a", "b"], vec!["a", "b", "c"], vec!["a", "b", "c"]] {
+        look(at);
+        assert_eq!(missed(), set(&seen), "one more each time, and nobody else is closed");
+        let memory = states::of(&site);
+        assert_eq!(memory.behind.len(), 2, "{:?}", memory.behind);
+        at = memory.next.unwrap();
+        assert!(at <= begin + TimeDelta::minutes(15), "the next look is soon: {at}");
+    }
+    // Somebody who is behind and has no policy any more is nobody.
+    fs::remove_file(place.config().join("policies/b.yaml")).unwrap();
+    assert!(states::look(&place.config(), &site, at).unwrap());
+    assert_eq!((missed(), states::of(&site).behind.len()), (set(&["a", "c"]), 0));
 }
 
 #[test]

@@ -12,10 +12,10 @@ const APART: [&str; 3] = ["act", "gate", "admin"];
 
 /// These arrows: a layer, a room, and the room that it uses. A process closes itself in and is asked for names through the same
 /// children, a repository asks whose ids an account may use, what removes snapshots and what reads them walk as a repository does, whoever needs the time asks the
-/// one clock, `maintain` does what other stories do when it is due, which `status` shows, and leaves what lasts to `states`, the digest tells of both,
+/// one clock, whose spools come first the policies say, `maintain` does what other stories do when it is due, which `status` shows, and leaves what lasts to `states`, the digest tells of both,
 /// `init` and `add-client` end with a check, what a client has beside its account is a policy and a repository, `remove-client` leaves to `watch` what waits for
 /// a mail, and the command line starts every story.
-const ARROWS: [(&str, &str, &str); 38] = [
+const ARROWS: [(&str, &str, &str); 41] = [
     ("act", "accounts", "child"),
     ("act", "arrive", "clock"),
     ("act", "child", "clock"),
@@ -32,6 +32,9 @@ const ARROWS: [(&str, &str, &str); 38] = [
     ("act", "record", "clock"),
     ("act", "sandbox", "child"),
     ("act", "sandbox", "process"),
+    ("act", "spools", "config"),
+    ("act", "spools", "names"),
+    ("act", "spools", "record"),
     ("act", "store", "clock"),
     ("act", "store", "names"),
     ("act", "ways", "child"),

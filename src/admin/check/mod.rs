@@ -188,8 +188,8 @@ fn settings(world: &World<'_>, row: &mut Row) {
 fn mail(world: &World<'_>, row: &mut Row) {
     row.find(&site::mail(world.site));
     row.find(&ways::out(world.site));
-    row.find(&post::waiting(world.site));
     row.find(&post::taken(world.site));
+    row.find(&post::waiting(world.site));
 }
 
 fn policies(world: &World<'_>, row: &mut Row) {

@@ -1,51 +1,60 @@
 //! Mail that nobody gets: refused, waiting, or never composed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
 use chrono::{DateTime, Utc};
 
 use crate::act::clock;
-use crate::act::record::spool::{self, AccountSpool, SpoolError, Stamp};
+use crate::act::record::spool::{AccountSpool, SpoolError, Stamp};
+use crate::act::spools;
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Digest, Site, Transport};
 use crate::decide::speak::post::{self, Pile};
-use crate::terms::limits::{MAIL_PAUSE, MAX_SILENT_POST};
+use crate::terms::limits::{MAIL_PAUSE, MAX_SILENT_POST, MAX_UNUSABLE};
+use crate::terms::text::counted;
 
 /// What is wrong with the mail of all accounts, or of one's own.
 pub(super) fn waiting(site: &Site) -> Vec<Finding> {
     if site.mail.transport == Transport::Off {
         return Vec::new();
     }
-    let origin = || site.origins.of("mail");
+    let (mut found, mut unusable, mut piles) = (Vec::new(), Vec::new(), BTreeMap::new());
     // A spool that cannot be opened is reported with the site file.
-    let accounts = spool::accounts(&site.spool).unwrap_or_default();
-    let mut found = Vec::new();
-    let mut piles = Vec::new();
-    for account in accounts {
-        match account.and_then(|spool| pile(&spool).map(|pile| (spool, pile))) {
-            Ok(counted) => piles.push(counted),
+    for account in spools::all(site).into_iter().flatten() {
+        match account.and_then(|spool| pile(&spool)) {
+            Ok(pile) => drop(piles.insert(pile.account, (pile, None))),
             // An account without events has no directories.
             Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => found.push(in_the_spool(site, &error)),
+            Err(error @ SpoolError::Odd { .. }) => found.push(in_the_spool(site, &error)),
+            Err(error) => unusable.push(in_the_spool(site, &error)),
         }
     }
     // A mail that is being sent is gone in a moment.
-    if piles.iter().any(|(_, pile)| !pile.mails.is_empty()) {
+    let sending: BTreeSet<u32> = piles.values().filter(|(pile, _)| !pile.mails.is_empty()).map(|(pile, _)| pile.account).collect();
+    let now = clock::now();
+    if !sending.is_empty() {
         thread::sleep(MAIL_PAUSE);
-        for (spool, pile) in &mut piles {
+        for spool in spools::all(site).into_iter().flat_map(|accounts| accounts.only(&sending)).flatten() {
+            let Some((pile, oldest)) = piles.get_mut(&spool.uid()) else { continue };
             let still = spool.waiting().unwrap_or_default();
             pile.mails.retain(|mail| still.contains(mail));
             let mut refusals = spool.refusals();
             refusals.retain(|mail, _| still.contains(mail));
             pile.mails.retain(|mail| !refusals.contains_key(mail));
             pile.refused = refusals.into_values().collect();
+            *oldest = pile.mails.first().and_then(|mail| spool.mail_waits_since(*mail, now));
         }
     }
-    let now = clock::now();
-    for (spool, pile) in piles {
-        let oldest = pile.mails.first().and_then(|mail| spool.mail(*mail).ok().flatten()).map(|mail| spool.waits_since(&mail, now));
-        found.extend(post::findings(&origin(), &site.spool, &pile, oldest, now));
+    // Whoever has ids of its own can make any number: the first speak for the rest.
+    let others = unusable.len().saturating_sub(MAX_UNUSABLE);
+    unusable.truncate(MAX_UNUSABLE);
+    found.extend(unusable);
+    if others > 0 {
+        let message = format!("{} in the spool cannot be used either", counted(others, "account's directory", "accounts' directories"));
+        found.push(Finding::wrong(site.origins.of("spool"), message, "run `snapgate watch`: it says why"));
     }
+    found.extend(piles.values().flat_map(|(pile, oldest)| post::findings(&site.origins.of("mail"), &site.spool, pile, *oldest, now)));
     found
 }
 
@@ -69,8 +78,7 @@ pub(super) fn taken(site: &Site) -> Option<Finding> {
     if site.mail.transport == Transport::Off {
         return None;
     }
-    let accounts = spool::accounts(&site.spool).unwrap_or_default();
-    let last = accounts.iter().flatten().filter_map(|spool| spool.stamped(Stamp::Mailed)).max();
+    let last = spools::all(site).into_iter().flatten().flatten().filter_map(|spool| spool.stamped(Stamp::Mailed)).max();
     let Some(last) = last else {
         let message = "no mailer has taken a mail of this server's yet: whether one arrives is not known";
         return Some(Finding::note(site.origins.of("mail"), message, "have a push refused, and see that its mail comes"));

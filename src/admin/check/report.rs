@@ -152,6 +152,12 @@ impl CheckReport {
         self.of(&[State::Wrong]).map(Item::text).collect()
     }
 
+    /// The same, row by row.
+    pub(super) fn problems_by_row(&self) -> Vec<Vec<String>> {
+        let wrong = |row: &Row| row.items.iter().filter(|item| item.state == State::Wrong).map(Item::text).collect();
+        self.rows.iter().map(wrong).collect()
+    }
+
     /// What a row found besides.
     pub fn notes(&self, row: &str) -> Vec<String> {
         let items = self.rows.iter().filter(|found| found.name == row).flat_map(|row| &row.items);

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use crate::act::child::detach;
 use crate::act::inspect::running_uid;
-use crate::act::record::spool::{Spool, Stamp};
+use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError, Stamp};
 use crate::act::record::{ledger, syslog};
 use crate::act::{clock, config, names};
-use crate::decide::doctor::told::{known_by, new, remembered};
+use crate::decide::doctor::told::{known, new, remembered};
+use crate::decide::policy::Transport;
 use crate::decide::speak::line;
-use crate::terms::limits::{MAX_REPORTED_TEXT, MAX_TOLD_BEFORE};
+use crate::terms::limits::{LOCK_AGAIN, MAX_REPORTED_TEXT, MAX_TOLD_BEFORE, TELL_PATIENCE};
 use crate::terms::text::{counted, printable_name, still_printable_lines};
 use crate::terms::{Body, Deed, Event, Mail, Upkeep};
 
@@ -20,40 +22,83 @@ use super::CheckReport;
 /// The note of what has been told, in the spool of whoever runs this.
 const NOTE: &str = "checked.json";
 
-/// Tells what is new, and remembers it.
+/// How the ids of its events end.
+const MARK: &str = "-c0";
+
+/// Tells what is new, and remembers as much as it told.
 ///
 /// # Errors
-/// With what kept it from being told, printable; then it is new the next time, too.
+/// With what kept it from being told, printable; then it is new the next time, or waits in the spool.
 pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String> {
     let Ok(site) = config::load_site(directory) else {
         return Err("nobody is told: the site file, which says how, cannot be used".to_owned());
     };
-    let spool = Spool::open(&site.spool, running_uid()).map_err(|error| error.to_string())?;
-    let problems: Vec<String> = report.problems().iter().map(|text| still_printable_lines(text, MAX_REPORTED_TEXT)).collect();
+    if site.mail.transport == Transport::Off && site.webhook.is_none() && site.exec.is_none() {
+        return Err("nobody is told: the site file says `transport: off`, and names no webhook and no program".to_owned());
+    }
+    let failed = |error: SpoolError| error.to_string();
+    let spool = Spool::open(&site.spool, running_uid()).map_err(failed)?;
+    let own = spool::own(&site.spool).map_err(failed)?;
+    let rows: Vec<Vec<String>> = report
+        .problems_by_row()
+        .iter()
+        .map(|row| row.iter().map(|text| still_printable_lines(text, MAX_REPORTED_TEXT)).collect())
+        .collect();
+    let problems = || rows.iter().flatten();
     let note = spool.note(NOTE, MAX_TOLD_BEFORE).ok().flatten();
     // A note that cannot be read is none: at worst something is told twice.
     let before: BTreeSet<String> = note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default();
-    let new: Vec<String> = new(&before, &problems).into_iter().cloned().collect();
+    let new = new(&before, &rows);
+    let waiting = own.waiting().map_err(failed)?;
     if let Some(first) = new.first() {
-        let event = event(first, &new, problems.len());
+        let event = event(first, &new, problems().count());
         spool.add(&event).map_err(|error| format!("the mail could not be spooled: {error}"))?;
         let _ = ledger::append(&spool.ledger(), &event);
         if let Some(socket) = &site.syslog {
             let _ = syslog::send(socket, &line::record_line(&event));
         }
     }
-    let told = remembered(problems.iter().map(|text| known_by(text)).collect(), MAX_TOLD_BEFORE);
-    if told != before {
-        let json = serde_json::to_vec(&told).map_err(|error| error.to_string())?;
-        spool.save_note(NOTE, &json).map_err(|error| error.to_string())?;
+    let told = new.get(..Upkeep::shown(new.len())).unwrap_or_default();
+    let known = remembered(known(&before, problems(), told), MAX_TOLD_BEFORE);
+    if known != before {
+        let json = serde_json::to_vec(&known).map_err(|error| error.to_string())?;
+        spool.save_note(NOTE, &json).map_err(failed)?;
     }
     Stamp::Ran("check").leave(&site.spool);
-    if new.is_empty() { Ok(()) } else { detach::watch(directory) }
+    if is_unread(&own).map_err(failed)? {
+        detach::watch(directory)?;
+        leaves(&own, &waiting)?;
+    }
+    Ok(())
+}
+
+/// Whether an event of `check` waits for a `watch`.
+fn is_unread(own: &AccountSpool) -> Result<bool, SpoolError> {
+    Ok(own.news()?.iter().any(|id| id.ends_with(MARK)))
+}
+
+/// Waits until what was found has left, or is counted for a later mail: who runs this by a timer takes
+/// its end for "told".
+fn leaves(own: &AccountSpool, before: &[u64]) -> Result<(), String> {
+    let begun = Instant::now();
+    loop {
+        let (is_unread, waiting) = (is_unread(own), own.waiting());
+        let what = match (is_unread, waiting) {
+            (Ok(true), _) => "no `snapgate watch` has come for it",
+            (Ok(false), Ok(waiting)) if waiting.iter().all(|mail| before.contains(mail)) => return Ok(()),
+            (Ok(false), Ok(_)) => "the mailer has not taken it",
+            (Err(error), _) | (_, Err(error)) => return Err(error.to_string()),
+        };
+        if begun.elapsed() >= TELL_PATIENCE {
+            return Err(format!("what is wrong waits in the spool, and nobody is told: {what}\nsee what `snapgate watch` says"));
+        }
+        std::thread::sleep(LOCK_AGAIN);
+    }
 }
 
 fn event(first: &str, new: &[String], all: usize) -> Event {
     let at = clock::now();
-    let id = format!("{}-{}-c0", at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
+    let id = format!("{}-{}{MARK}", at.format("%Y%m%dT%H%M%S%6fZ"), std::process::id());
     let account = printable_name(names::running().name.as_bytes());
     let first = first.lines().next().unwrap_or_default();
     let others = match new.len() - 1 {

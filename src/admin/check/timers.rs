@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::act::inspect::{running_uid, system};
+use crate::act::inspect::system;
 use crate::act::record::spool::{self, Stamp};
 use crate::act::{child, clock};
 use crate::decide::doctor::timers::{self, JOBS, Known, PROPERTIES};
@@ -29,10 +29,9 @@ pub(super) fn look(world: &World<'_>, row: &mut Row) {
     let up = TimeDelta::from_std(system::up()).unwrap_or_default();
     let known =
         Known { units: units.as_deref(), cron: &cron, used_since: used.min(), installed: system::installed(), up, now: clock::kernel() };
-    let accounts = spool::accounts(&world.site.spool).unwrap_or_default();
-    let own = accounts.iter().flatten().find(|spool| spool.uid() == running_uid());
+    let own = spool::own(&world.site.spool).ok();
     for job in JOBS.iter().filter(|job| (job.asked)(world.site)) {
-        let ran = own.and_then(|own| own.stamped(Stamp::Ran(job.word)));
+        let ran = own.as_ref().and_then(|own| own.stamped(Stamp::Ran(job.word)));
         row.find(&timers::job(&origin, job, known, ran));
         if let Some(at) = ran {
             row.say(format!("`snapgate {}` ran last at {}", job.word, at.format("%F %R UTC")));

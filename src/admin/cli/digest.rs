@@ -51,6 +51,7 @@ fn send(directory: &Path, quiet: bool) -> ExitCode {
         Err(fault) => return print(Err((fault.to_string(), exit::CONFIG))),
     };
     let report = watch::run(&site, false);
+    watch::ended(&site);
     for problem in &report.problems {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }

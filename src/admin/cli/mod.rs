@@ -142,6 +142,7 @@ fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
 fn watch(directory: &Path, flush: bool, test: Option<&ClientName>, detached: bool) -> ExitCode {
     watch::watchdog();
     process::bound_memory();
+    process::many_files();
     if detached {
         detach::leave_session();
         process::close_inherited();
@@ -153,9 +154,14 @@ fn watch(directory: &Path, flush: bool, test: Option<&ClientName>, detached: boo
     if let Some(client) = test {
         return print(watch::test(directory, &site, client));
     }
-    // A gate's own watch comes with every connection: it sends, and looks for nothing.
+    // What waits leaves before a look, which takes its time. A gate's own watch comes with every
+    // connection: it sends, and looks for nothing.
+    let mut report = watch::run(&site, flush);
     let looked = if detached { Ok(false) } else { states::look(directory, &site, clock::now()) };
-    let report = watch::run(&site, flush);
+    if !detached && states::has_news(&site) {
+        report = report.and(watch::run(&site, false));
+    }
+    watch::ended(&site);
     for problem in looked.as_ref().err().into_iter().chain(&report.problems) {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,15 +13,15 @@ use crate::act::config::{self, zones};
 use crate::act::inspect::running_uid;
 use crate::act::names;
 use crate::act::prune::Place;
-use crate::act::record::spool;
-use crate::act::several;
+use crate::act::{several, spools};
 use crate::admin::{states, status};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::digest::{Client, Seen, Span};
 use crate::decide::speak::rhythm;
 use crate::decide::speak::states::{Kind, Known, Mark, Memory};
-use crate::terms::limits::MAX_ACCOUNTS;
+use crate::terms::limits::STRANGERS_TIME;
+use crate::terms::text::counted;
 use crate::terms::{ClientName, Event, Zone};
 
 /// All of it.
@@ -158,18 +159,25 @@ impl Look<'_> {
 fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, reader: Reader<'_>, found: &mut Found) {
     if running_uid() == 0 {
         // Root sees what others tried that have no client.
-        let (uids, is_all) = spool::uids(&site.spool);
-        uids.into_iter().for_each(|uid| {
-            accounts.entry(uid).or_default();
-        });
-        if !is_all {
-            let what = format!("the spool holds what is no account's, or more than {MAX_ACCOUNTS} of them, of which the rest are left out");
-            found.unread.push(what);
+        if let Ok(all) = spools::all(site) {
+            for uid in all.uids() {
+                accounts.entry(*uid).or_default();
+            }
+            found.unread.extend(all.odd().map(|odd| odd.to_string().lines().next().unwrap_or_default().to_owned()));
         }
     } else {
         accounts.entry(running_uid()).or_default();
     }
-    for (uid, clients) in accounts {
+    // What strangers have there comes last, and in one line: whoever has ids of its own may be many.
+    let is_strange = |uid: u32, clients: &BTreeSet<ClientName>| clients.is_empty() && uid != running_uid();
+    let (strange, known): (Vec<_>, Vec<_>) = accounts.into_iter().partition(|(uid, clients)| is_strange(*uid, clients));
+    let (begun, mut unread_of_strangers) = (Instant::now(), Vec::new());
+    for (uid, clients) in known.into_iter().chain(strange) {
+        let is_strange = is_strange(uid, &clients);
+        if is_strange && begun.elapsed() >= STRANGERS_TIME {
+            unread_of_strangers.push(format!("account {uid}: its ledger was not read, as others took too long"));
+            continue;
+        }
         let place = match Place::of_account(&site.spool, uid) {
             Ok(None) => continue,
             Ok(Some(place)) => Ok(place),
@@ -183,9 +191,18 @@ fn apart(site: &Site, mut accounts: BTreeMap<u32, BTreeSet<ClientName>>, reader:
             client.map_or(&mut seen, |client| &mut client.seen).add(&event, &reader.span, is_late);
         };
         let read = reader.read(&name, place, &mut take);
+        let before = found.unread.len();
         found.read(&name, read);
+        if is_strange {
+            unread_of_strangers.extend(found.unread.split_off(before));
+        }
         if seen != Seen::default() {
             found.apart.push((name, seen));
         }
+    }
+    if let Some(first) = unread_of_strangers.first() {
+        let others = unread_of_strangers.len() - 1;
+        let others = if others > 0 { format!(", and of {}", counted(others, "more account", "more accounts")) } else { String::new() };
+        found.unread.push(format!("{first}{others}"));
     }
 }

@@ -111,8 +111,8 @@ impl Asked<'_> {
         let days = TimeDelta::days(self.site.digest.days());
         let since = past.map(|past| past.at).filter(|at| *at < self.now).unwrap_or(self.now - days);
         let span = Span { since, until: self.now };
-        let facts::Found { clients, apart, lasting, mut unread, marks } = facts::all(self.directory, self.site, memory, span);
-        unread.extend(no_zone);
+        let facts::Found { clients, apart, lasting, unread, marks } = facts::all(self.directory, self.site, memory, span);
+        let unread = no_zone.into_iter().chain(unread).collect();
         let used = clients.iter().filter_map(|client| client.used).fold(0, u64::saturating_add);
         let points = past.map(|past| past.points.as_slice()).unwrap_or_default();
         let points = points.iter().copied().filter(|point| point.at < self.now).chain([Point { at: self.now, used }]).collect();

@@ -8,7 +8,7 @@ use crate::act::config;
 use crate::act::inspect::running_uid;
 use crate::act::names::{self, accounts};
 use crate::act::prune::{Follower, Piece, Place};
-use crate::act::record::spool;
+use crate::act::spools;
 use crate::act::store::mounted;
 use crate::admin::prune::{Client, Failure};
 use crate::decide::owners::remap::Kind;
@@ -195,7 +195,7 @@ fn repository(policy: &Policy, site: &Site, uid: u32) -> Result<Source, String> 
 
 /// Adds accounts that have no policy: root sees what they tried, anybody what itself did.
 fn others(site: &Site, all: &mut BTreeMap<u32, (String, BTreeSet<ClientName>)>) {
-    let uids: Vec<u32> = if running_uid() == 0 { spool::uids(&site.spool).0 } else { vec![running_uid()] };
+    let uids = spools::all(site).map(|accounts| accounts.uids().to_vec()).unwrap_or_default();
     for uid in uids {
         let named = || accounts::numbered(Kind::User, |number| number == uid).ok().flatten();
         let name = || named().map_or_else(|| uid.to_string(), |(name, _)| name);

@@ -11,6 +11,7 @@ use super::told::Summary;
 use crate::act::clock;
 use crate::act::prune::{Ledgers, of_account};
 use crate::act::record::spool::{self, AccountSpool};
+use crate::act::spools;
 use crate::act::store;
 use crate::decide::policy::Site;
 use crate::terms::text::{os_words, printable_path};
@@ -18,7 +19,7 @@ use crate::terms::text::{os_words, printable_path};
 /// Removes what is too old. Says something where something was done, or went wrong.
 pub(super) fn forget(site: &Site) -> Option<Summary> {
     let mut summary = Summary { is_of_the_site: true, ..Summary::of(&"spool", false) };
-    match spool::accounts(&site.spool) {
+    match spools::all(site) {
         Err(error) => summary.problems.push(error.to_string()),
         Ok(accounts) => {
             for account in accounts {
@@ -36,7 +37,8 @@ pub(super) fn forget(site: &Site) -> Option<Summary> {
 fn former(site: &Site, summary: &mut Summary) {
     let before = (clock::kernel() - TimeDelta::hours(i64::from(site.logs_keep.hours()))).timestamp();
     let is_old = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.ctime() < before);
-    for (.., path) in spool::laid_aside(&site.spool).into_iter().filter(|(.., path)| is_old(path)) {
+    let all = spool::laid_aside(&site.spool).into_iter().map(|(.., path)| path).chain(spool::strange_aside(&site.spool));
+    for path in all.filter(|path| is_old(path)) {
         match store::remove(&path) {
             Ok(()) => summary.ledgers += 1,
             Err(error) => summary.problems.push(format!("removing `{}`: {}", printable_path(&path), os_words(&error))),

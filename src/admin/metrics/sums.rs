@@ -148,7 +148,7 @@ fn account(source: &Source) -> Option<u32> {
 /// What is told of accounts.
 fn accounts(site: &Site, sources: &[Source], counts: &Counts) -> Vec<OfAccount> {
     let mut spools: BTreeMap<u32, AccountSpool> =
-        spool::accounts(&site.spool).into_iter().flatten().flatten().map(|spool| (spool.uid(), spool)).collect();
+        crate::act::spools::all(site).into_iter().flatten().flatten().map(|spool| (spool.uid(), spool)).collect();
     let one = |source: &Source| {
         let (uid, Whose::Account(name, _)) = (account(source)?, &source.whose) else { return None };
         let spool = spools.remove(&uid)?;

@@ -10,7 +10,7 @@ mod ways;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -20,9 +20,9 @@ use crate::act::inspect::running_uid;
 use crate::act::record::spool::{self, AccountSpool, Lock, Spool, SpoolError};
 use crate::act::{config, names};
 use crate::decide::policy::{Policy, Site, Transport};
-use crate::decide::speak::states::{self, Closed, Memory, Past, Subject};
+use crate::decide::speak::states::{self, Closed, Memory, Notices, Past, Subject};
 use crate::terms::ClientName;
-use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE};
+use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE, LOOK_TIME};
 use crate::terms::text::printable_path;
 
 /// What lasts, as the last look found it. Whoever may read the spool of the one who looks is told;
@@ -47,6 +47,21 @@ pub(super) fn digested(site: &Site) -> Option<Past> {
 /// # Errors
 /// When it cannot be known how things stand, in words for the administrator.
 pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, String> {
+    look_for(directory, site, now, LOOK_TIME)
+}
+
+/// Whether a look has found something to tell that is no mail yet.
+pub(super) fn has_news(site: &Site) -> bool {
+    let Ok(own) = spool::own(&site.spool) else { return false };
+    let notices = own.states().ok().flatten().and_then(|bytes| serde_json::from_slice::<Notices>(&bytes).ok()).unwrap_or_default();
+    told(&own).is_ok_and(|told| notices.from(told).next().is_some())
+}
+
+/// [`look`], with that much time for all clients together. One is looked at in any case.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_for(directory: &Path, site: &Site, now: DateTime<Utc>, time: Duration) -> Result<bool, String> {
     // Without any policy, as in a site that is being set up, nothing is known to be gone.
     if !is_ours(site) || !directory.join(config::POLICIES).is_dir() {
         return Ok(false);
@@ -71,7 +86,14 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     let (mut memory, told) = remembered(&own, site)?;
     let (mut subjects, mut soonest) = (Vec::new(), None);
     let mut look = Look::new(site, now, spool.failing_drills());
-    for (name, policy) in policies {
+    let (behind, begun) = (std::mem::take(&mut memory.behind), Instant::now());
+    for (name, policy) in turns(policies, &behind) {
+        if begun.elapsed() >= time && !subjects.is_empty() {
+            subjects.push(Subject::unseen(name.clone()));
+            memory.behind.push(name);
+            soonest = Some(now);
+            continue;
+        }
         if let Some((subject, changes)) = look.at(name, policy, &mut memory.known) {
             subjects.push(subject);
             soonest = soonest.into_iter().chain(changes).min();
@@ -83,6 +105,14 @@ pub fn look(directory: &Path, site: &Site, now: DateTime<Utc>) -> Result<bool, S
     let memory = if is_told { memory } else { memory.silent() };
     save(&own, memory)?;
     Ok(true)
+}
+
+/// Whoever was behind is the first, in the same order.
+fn turns(policies: Vec<config::Loaded>, behind: &[ClientName]) -> Vec<config::Loaded> {
+    let place = |name: &ClientName| behind.iter().position(|one| one == name).unwrap_or(behind.len());
+    let mut policies: Vec<_> = policies.into_iter().map(|one| (place(&one.0), one)).collect();
+    policies.sort_by_key(|(place, _)| *place);
+    policies.into_iter().map(|(_, one)| one).collect()
 }
 
 /// What is remembered, while nobody else changes it.

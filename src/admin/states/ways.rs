@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::act::record::spool::{self, AccountSpool};
+use crate::act::record::spool::AccountSpool;
+use crate::act::spools;
 use crate::decide::policy::Site;
 use crate::decide::speak::states::{Fact, Kind};
 use crate::decide::speak::ways::Troubles;
@@ -66,12 +67,12 @@ fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Option<Way>, Queue
         queue.refused += refusals.len();
         queue.words = queue.words.take().or(refusals.into_values().next());
     };
-    for account in spool::accounts(&site.spool).ok()?.into_iter().flatten() {
+    for account in spools::all(site).ok()?.flatten() {
         let waiting = account.waiting().unwrap_or_default();
-        let first = waiting.first().and_then(|seq| account.mail(*seq).ok().flatten());
         let mut refusals = account.refusals();
         refusals.retain(|seq, _| waiting.contains(seq));
-        more(None, waiting.len().saturating_sub(refusals.len()), first.map(|mail| account.waits_since(&mail, now)), refusals);
+        let since = waiting.first().and_then(|seq| account.mail_waits_since(*seq, now));
+        more(None, waiting.len().saturating_sub(refusals.len()), since, refusals);
         let waiting = account.dispatches().unwrap_or_default();
         for way in Way::ALL {
             let mut of_it = waiting.iter().filter(|one| one.way == way).peekable();

@@ -3,16 +3,13 @@
 //!
 //! Who is killed here begins anew: at worst a mail is sent twice.
 
-use std::time::Instant;
-
-use super::{
-    Alerts, ComposedMail, Ended, MAX_BATCH, MAX_WAITING, Means, Pass, State, Transport, WatchReport, Ways, acquire, alerts, message,
-};
+use super::{Alerts, ComposedMail, Ended, MAX_BATCH, MAX_WAITING, Means, Pass, State, Transport, Ways, acquire, alerts, message};
 use crate::act::clock;
 use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError};
 use crate::decide::policy::Site;
 use crate::decide::speak::states::Memory;
-use crate::terms::ClientName;
+use crate::terms::text::counted;
+use crate::terms::{Audience, ClientName};
 
 /// Takes over what waits in this account's spool. Nothing is removed there. Comes back with what
 /// could not be taken over: whatever the account has made of its spool, it goes.
@@ -29,13 +26,11 @@ pub(crate) fn adopt(site: &Site, uid: u32) -> Result<Vec<String>, String> {
     let account = match spool::account(&site.spool, uid) {
         Ok(Some(account)) => account,
         Ok(None) => return Ok(Vec::new()),
-        // What no gate has made says nothing that is worth a mail.
-        Err(SpoolError::Untrusted { .. }) => return Ok(Vec::new()),
-        Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Ok(vec![failed(error)]),
+        // What waits there is told to nobody, so somebody has to know.
+        Err(error) => return Ok(vec![format!("what waits in the spool of account {uid} is not taken over: {error}")]),
     };
     let means = Means { now: &clock::now, go_on: &|| true };
-    let mut pass = Pass { site, means: &means, report: WatchReport::default(), unreachable: 0, begun: Instant::now(), ways: &ways };
+    let mut pass = Pass::new(site, &means, &ways);
     // The account can hold the lock for ever, or make it something else. Without it a mail may be
     // sent twice.
     let theirs = acquire(&account, true).unwrap_or_else(|error| {
@@ -65,41 +60,63 @@ impl Pass<'_> {
         let now = (self.means.now)();
         let looked = self.ways.look(account);
         self.noted(looked);
-        let counted: Option<State> = account.state().ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known: Option<State> = account.state().ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // A mail with a number that was not given out never happened.
-        let happened = |seq: &u64| counted.as_ref().is_none_or(|counted| *seq < counted.next);
-        let waiting = self.noted(account.waiting()).into_iter().filter(happened);
-        let mut mails: Vec<ComposedMail> = waiting.filter_map(|seq| account.mail(seq).ok().flatten()).take(MAX_WAITING).collect();
-        let mut theirs = counted.unwrap_or_default();
+        let happened = |seq: &u64| known.as_ref().is_none_or(|known| *seq < known.next);
+        let mut waiting: Vec<u64> = self.noted(account.waiting()).into_iter().filter(happened).collect();
+        let mut left = waiting.split_off(waiting.len().min(MAX_WAITING)).len();
+        let speaks_for = &|who: &str| self.pace.speaks_for(account.uid(), who);
+        let read: Vec<_> = waiting.iter().filter_map(|seq| account.mail(*seq, speaks_for).transpose()).collect();
+        left += read.iter().filter(|mail| mail.is_err()).count();
+        let mut theirs = known.unwrap_or_default();
         let news: Vec<String> = self.noted(account.news()).into_iter().filter(|id| !theirs.has_absorbed(id)).collect();
+        // What is written here comes first: of the account's own mails there may be any number.
+        let mut mails: Vec<ComposedMail> = Vec::new();
         let mut batches = news.chunks(MAX_BATCH).peekable();
         loop {
             let batch = batches.next().unwrap_or_default();
             let is_last = batches.peek().is_none() || mails.len() >= MAX_WAITING;
-            let read: Vec<_> = batch.iter().filter_map(|id| Some((id.clone(), account.event(id).ok().flatten()?))).collect();
-            for (_, event) in &read {
+            let found = batch.iter().filter_map(|id| account.event(id).transpose().map(|event| Some((id.clone(), event.ok()?))));
+            let (events, unread): (Vec<_>, Vec<_>) = found.partition(Option::is_some);
+            left += unread.len();
+            let events: Vec<_> = events.into_iter().flatten().collect();
+            for (_, event) in &events {
                 let added = self.ways.event(account, event, now);
                 self.noted(added);
             }
-            let (next, drafts) = alerts::step(theirs, read, now, if is_last { Alerts::Flush } else { Alerts::Hold });
+            let (next, drafts) = alerts::step(theirs, events, now, if is_last { Alerts::Flush } else { Alerts::Hold });
             theirs = next;
             mails.extend(drafts.iter().map(|draft| message::compose(draft, account.uid(), now)));
             if is_last {
                 break;
             }
         }
-        if !self.wants_mail() {
-            return Ok(());
+        left += batches.map(<[String]>::len).sum::<usize>();
+        mails.extend(read.into_iter().flatten());
+        if self.wants_mail() {
+            mails.sort_by_key(|mail| mail.audience == Audience::Reports);
+            left += self.post(own, mails)?;
         }
+        if left > 0 {
+            let what = counted(left, "event or mail that waited there is", "events and mails that waited there are");
+            self.problem(&format!("{what} told to nobody: more than there is room for, or not to be read"));
+        }
+        Ok(())
+    }
+
+    /// Puts mails among root's own, as far as there is room. Comes back with how many there was none for.
+    fn post(&mut self, own: &AccountSpool, mails: Vec<ComposedMail>) -> Result<usize, Ended> {
         let mut state = self.state(own)?;
         self.clean_up(own, &state)?;
         let room = MAX_WAITING.saturating_sub(own.waiting()?.len());
+        let left = mails.len().saturating_sub(room);
         for mail in mails.into_iter().take(room) {
             // A policy may name who gets the mail, and this one is believed as root's is: nobody else gets it.
             own.post(&ComposedMail { seq: state.next, client: None, topic: None, thread: None, page: None, ..mail }.checked(own.uid()))?;
             state.next = state.next.saturating_add(1);
         }
-        self.save(own, &state)
+        self.save(own, &state)?;
+        Ok(left)
     }
 
     /// What was found in the spool of an account that goes; nothing where that cannot be used, which is
@@ -134,7 +151,7 @@ pub(crate) fn forget(site: &Site, client: &ClientName) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::lchown;
+    use std::os::unix::fs::{PermissionsExt as _, lchown};
     use std::path::Path;
 
     use super::*;
@@ -181,14 +198,55 @@ mod tests {
                 lchown(place, Some(UID), None).unwrap();
             }
             let notes = adopt(&site, UID).unwrap();
-            assert!(notes.concat().contains(what) && notes.is_empty() == what.is_empty(), "{what}: {notes:?}");
+            assert!(notes.concat().contains(what), "{what}: {notes:?}");
+            assert!(notes.iter().any(|note| note.starts_with("1 event or mail that waited there is told to nobody")), "{what}: {notes:?}");
+            assert_eq!(notes.len() == 1, what.is_empty(), "{what}: {notes:?}");
             let told = spool::own(dir.path()).unwrap();
             let waiting = told.waiting().unwrap();
-            let mails: String = waiting.iter().map(|seq| told.mail(*seq).unwrap().unwrap().body).collect();
+            let mails: String = waiting.iter().map(|seq| told.mail(*seq, &|_| true).unwrap().unwrap().body).collect();
             assert!(mails.contains("refused"), "{what}: {mails}");
             waiting.iter().for_each(|seq| told.take_away(*seq).unwrap());
             fs::remove_dir_all(&home).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_not_taken_over_of_an_account_that_goes_is_said() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root adopts");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "store: /srv\nspool: {}\nmail: {{ from: s@x.org, to: [root@x.org], transport: \"sendmail:/bin/false\" }}\n",
+            dir.path().display()
+        );
+        let site = read_site(Path::new("/none/snapgate.yaml"), text.as_bytes()).unwrap();
+        assert_eq!(adopt(&site, UID).unwrap(), Vec::<String>::new(), "an account that never came has nothing to say");
+        let home = dir.path().join(UID.to_string());
+        let odd: [(&str, &dyn Fn()); 4] = [
+            ("can be written by others", &|| fs::set_permissions(&home, fs::Permissions::from_mode(0o770)).unwrap()),
+            ("dead", &|| fs::remove_dir(home.join("dead")).unwrap()),
+            ("belongs to somebody else", &|| lchown(home.join("out"), Some(UID - 1), None).unwrap()),
+            ("belongs to somebody else", &|| lchown(&home, Some(UID - 1), None).unwrap()),
+        ];
+        for (what, forge) in odd {
+            for inner in ["", "tmp", "new", "out", "dead"] {
+                fs::create_dir_all(home.join(inner)).unwrap();
+            }
+            walk(&home).into_iter().for_each(|place| lchown(place, Some(UID), None).unwrap());
+            forge();
+            let notes = adopt(&site, UID).unwrap();
+            assert!(notes.len() == 1 && notes[0].contains(what), "{what}: {notes:?}");
+            // Nobody who gets the number next finds anything there, and nothing of a third account is the client's.
+            assert!(spool::lay_aside(dir.path(), UID, &"web1".parse().unwrap()).unwrap(), "{what}");
+            assert!(!home.exists() && adopt(&site, UID).unwrap().is_empty());
+        }
+        let former = spool::laid_aside(dir.path());
+        assert_eq!(former.iter().filter(|(_, client, _)| client.as_str() == "web1").count(), 3, "{former:?}");
+        let all: Vec<_> = fs::read_dir(dir.path().join("0/former")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(all.len(), 4);
+        assert!(all.iter().all(|path| std::os::unix::fs::MetadataExt::uid(&fs::symlink_metadata(path).unwrap()) == 0), "{all:?}");
     }
 
     fn walk(dir: &Path) -> Vec<std::path::PathBuf> {

@@ -15,6 +15,8 @@ pub(super) struct Delivery {
     /// Mails that wait, and how many of them are alerts.
     pub(super) waiting: usize,
     pub(super) alerts: usize,
+    /// Whether it was said that some wait for their account's turn.
+    pub(super) held: bool,
     /// Mails that were refused in this pass, and in which words; each is tried once.
     pub(super) refused: BTreeMap<u64, String>,
     /// How many of those that wait were refused, in this pass or before.

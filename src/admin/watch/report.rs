@@ -26,6 +26,20 @@ pub struct WatchReport {
 }
 
 impl WatchReport {
+    /// This and a later one together.
+    pub fn and(mut self, later: Self) -> Self {
+        self.counted += later.counted;
+        self.sent += later.sent;
+        self.told += later.told;
+        (self.waiting, self.busy) = (later.waiting, later.busy);
+        for problem in later.problems {
+            if !self.problems.contains(&problem) {
+                self.problem(&problem);
+            }
+        }
+        self
+    }
+
     /// Keeps a problem, up to a limit: a hostile account could make any number.
     pub(super) fn problem(&mut self, words: &str) {
         if self.problems.len() < MAX_PROBLEMS {

@@ -22,12 +22,13 @@ pub(super) fn acquire(spool: &AccountSpool, flush: bool) -> Result<Option<Lock>,
 
 /// The accounts in the order in which their mails are tried. A mail may be made so that the mailer
 /// stalls on it, and a pass has so much time: so whoever has nothing that was not taken before comes
-/// first, and among the others it is chance.
+/// first, and among the others it is chance. Root's own, which nobody else writes, are before all.
 pub(super) fn ordered(mut accounts: Vec<Account>) -> Vec<Account> {
     let chance = RandomState::new();
     accounts.sort_by_cached_key(|account| {
         let has_waited = account.as_ref().is_ok_and(|spool| spool.waiting().is_ok_and(|waiting| !waiting.is_empty()));
-        (has_waited, chance.hash_one(account.as_ref().map_or(0, AccountSpool::uid)))
+        let uid = account.as_ref().map_or(u32::MAX, AccountSpool::uid);
+        (uid != 0, has_waited, chance.hash_one(uid))
     });
     accounts
 }

@@ -17,6 +17,7 @@ use super::report::WatchReport;
 use super::tried::{Place, Tried};
 use super::{Means, Stopped};
 use crate::act::record::spool::{self, AccountSpool, Sent, Spool, SpoolError, Waiting};
+use crate::act::spools;
 use crate::act::ways::{self, NotTaken, Office};
 use crate::act::{config, inspect, names};
 use crate::decide::policy::{Policy, Site};
@@ -139,8 +140,8 @@ impl<'a> Ways<'a> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let Ok(accounts) = spool::accounts(&self.site.spool) else { return Ok(()) };
-        let accounts: Vec<_> = accounts.into_iter().flatten().filter(|account| waiting.contains(&account.uid())).collect();
+        let Ok(accounts) = spools::all(self.site) else { return Ok(()) };
+        let accounts: Vec<_> = accounts.only(&waiting).flatten().collect();
         if inspect::running_uid() != 0 && spool::root_is_at_it(&self.site.spool) {
             // Its pass may have come while this one still wrote.
             accounts.iter().for_each(AccountSpool::wake);

@@ -87,13 +87,17 @@ impl Upkeep {
         this
     }
 
+    /// How many of so many problems [`Self::first_of`] says.
+    pub fn shown(problems: usize) -> usize {
+        if problems > MAX_REPORTED_SNAPSHOTS { MAX_REPORTED_SNAPSHOTS - 1 } else { problems }
+    }
+
     /// As much of these problems as an event says and whoever reads it takes: the first, and how many
     /// there are besides, with the command that shows them. More would not fit, and tell of nothing.
     pub fn first_of(problems: &[String], shown_by: &str) -> Vec<String> {
         let cut =
             |text: &String| if text.len() > MAX_REPORTED_TEXT { still_printable_lines(text, MAX_REPORTED_TEXT) } else { text.clone() };
-        let shown = if problems.len() > MAX_REPORTED_SNAPSHOTS { MAX_REPORTED_SNAPSHOTS - 1 } else { problems.len() };
-        let (first, others) = problems.split_at_checked(shown).unwrap_or_default();
+        let (first, others) = problems.split_at_checked(Self::shown(problems.len())).unwrap_or_default();
         let rest = Some(others.len()).filter(|others| *others > 0).map(|others| format!("and {others} more{shown_by}"));
         first.iter().map(cut).chain(rest).collect()
     }

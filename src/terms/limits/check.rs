@@ -80,6 +80,9 @@ pub const MAX_LINKS_SEEN: usize = 2000;
 /// From this many of a hundred names on that a file may have, the next pushes may store it anew.
 pub const MANY_LINKS_PERCENT: u64 = 90;
 
+/// For so long `check --tell` waits until what it found has left: a mailer that is slow has taken it.
+pub const TELL_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Bytes of what `check` remembers to have told: some ten thousand problems.
 pub const MAX_TOLD_BEFORE: u64 = 4 * 1024 * 1024;
 

@@ -14,8 +14,21 @@ pub const MAX_EVENT: u64 = 256 * 1024;
 /// Names of one directory of the spool that are read at once. A longer queue takes several passes.
 pub const MAX_SPOOL_NAMES: usize = 20_000;
 
-/// Accounts in the spool of one pass: more than any server has clients.
+/// Names in the spool that are looked at: more than any server has clients.
 pub const MAX_ACCOUNTS: usize = 20_000;
+
+/// Accounts of these that no policy names. Whoever has subordinate ids can make a directory for each.
+pub const MAX_STRANGERS: usize = 1000;
+
+/// Directories of accounts that cannot be used, of which `check` has a finding for each.
+pub const MAX_UNUSABLE: usize = 10;
+
+/// Mails to `reports_to:` of one account that root sends in [`ALERT_SPAN`]: one for each push, where a
+/// policy asks for that. Of alerts as many as the account's own counts allow.
+pub const REPORTS_IN_SPAN: usize = 100;
+
+/// Bytes of the note that has when these were sent.
+pub const MAX_SENT: u64 = 16 * 1024;
 
 /// Bytes of a name in the spool; a gate's own are under 64.
 pub const MAX_SPOOL_NAME: usize = 128;

@@ -15,6 +15,13 @@ pub const LAPTOP_AWAY: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often states are looked at, at the latest.
 pub const STATES_EVERY: Duration = Duration::from_secs(15 * 60);
 
+/// Time for a look at all clients together; whoever is not looked at comes first the next time. An
+/// account may have given its ledgers any size.
+pub const LOOK_TIME: Duration = Duration::from_secs(60);
+
+/// Time for the ledgers of accounts without a client, in a digest.
+pub const STRANGERS_TIME: Duration = Duration::from_secs(60);
+
 /// For so long a look waits for another process that is at work in the spool.
 pub const LOOK_PATIENCE: Duration = Duration::from_secs(30);
 

@@ -15,7 +15,7 @@ use nix::unistd::{Uid, geteuid};
 use super::inside::Inside;
 use super::{SpoolError, Stamp, event_name};
 use crate::act::clock;
-use crate::terms::limits::{MAX_ACCOUNTS, MAX_EVENT, MAX_QUOTED, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, ROOT_LOOKS, STALE_TMP};
+use crate::terms::limits::{MAX_EVENT, MAX_QUOTED, MAX_SPOOL_NAMES, MAX_STATE, MAX_WAITING_MAIL, ROOT_LOOKS, STALE_TMP};
 use crate::terms::text::still_printable;
 use crate::terms::{ComposedMail, Event};
 
@@ -27,46 +27,6 @@ const STATES: &str = "states.json";
 
 /// The file of what the mailer has said of mails that it refused.
 const REFUSED: &str = "refused.json";
-
-/// An account that has a directory in the spool, or what stands there instead.
-pub type Account = Result<AccountSpool, SpoolError>;
-
-/// Every account in the spool, for root; otherwise one's own, if it is there.
-///
-/// # Errors
-/// When the spool itself cannot be opened or listed.
-pub fn accounts(dir: &Path) -> Result<Vec<Account>, SpoolError> {
-    let uid = geteuid();
-    if !uid.is_root() {
-        let site = Inside::pass_through(dir)?;
-        return match AccountSpool::open(&site, uid) {
-            Err(SpoolError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            spool => Ok(vec![spool]),
-        };
-    }
-    let site = Inside::listing(dir)?;
-    let (names, strange) = site.names(MAX_ACCOUNTS)?;
-    let mut found: Vec<Account> = Vec::new();
-    if strange {
-        found.push(Err(SpoolError::Untrusted { path: site.path.display().to_string(), why: "holds something that is no account's" }));
-    }
-    for name in names {
-        match name.parse::<u32>() {
-            Ok(uid) if uid.to_string() == name => found.push(AccountSpool::open(&site, Uid::from_raw(uid))),
-            _ if name == super::SESSIONS => {}
-            _ => found.push(Err(SpoolError::Untrusted { path: site.path.join(name).display().to_string(), why: "is no account's" })),
-        }
-    }
-    Ok(found)
-}
-
-/// Whose directories are in the spool by their names, and whether that was all and nothing else was
-/// there. Whoever may make one, may make any number.
-pub fn uids(dir: &Path) -> (Vec<u32>, bool) {
-    let Ok((names, strange)) = Inside::listing(dir).and_then(|site| site.names(MAX_ACCOUNTS)) else { return (Vec::new(), true) };
-    let uid = |name: &String| name.parse().ok().filter(|uid: &u32| uid.to_string() == *name);
-    (names.iter().filter_map(uid).collect(), !strange)
-}
 
 /// The directory of the account that runs this, which is there.
 ///
@@ -230,11 +190,23 @@ impl AccountSpool {
         numbers(&self.dead)
     }
 
-    /// A mail that waits, with nothing but printable text in it; `None` if it is gone.
-    pub fn mail(&self, seq: u64) -> Result<Option<ComposedMail>, SpoolError> {
+    /// A mail that waits, with nothing but printable text in it; `None` if it is gone. Of a mail that
+    /// another account may have written no more is believed than is that account's to say: whom it
+    /// `speaks_for`.
+    pub fn mail(&self, seq: u64, speaks_for: &dyn Fn(&str) -> bool) -> Result<Option<ComposedMail>, SpoolError> {
+        let Some(mail) = self.written(seq)? else { return Ok(None) };
+        Ok(Some(if self.home.owner == geteuid() { mail } else { mail.of_account(speaks_for) }))
+    }
+
+    fn written(&self, seq: u64) -> Result<Option<ComposedMail>, SpoolError> {
         let Some(bytes) = self.out.read(&mail_name(seq), MAX_WAITING_MAIL)? else { return Ok(None) };
         let mail = serde_json::from_slice::<ComposedMail>(&bytes).map_err(|error| SpoolError::Record(format!("mail {seq}: {error}")))?;
         Ok(Some(ComposedMail { seq, ..mail.checked(self.uid()) }))
+    }
+
+    /// Since when the mail with this number waits; `None` where none can be read.
+    pub fn mail_waits_since(&self, seq: u64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.written(seq).ok().flatten().map(|mail| self.waits_since(&mail, now))
     }
 
     /// Since when a mail waits: not for longer than its file is there, whatever the account has written

@@ -8,6 +8,7 @@
 //! An event never appears half: it is written beside, made durable, and renamed to its name.
 
 mod account;
+mod all;
 #[cfg(feature = "admin")]
 mod dispatches;
 mod failing;
@@ -22,11 +23,12 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use nix::unistd::{Uid, geteuid};
 
-pub use self::account::{Account, AccountSpool, Lock, accounts, own, root_is_at_it, root_looked, uids};
+pub use self::account::{AccountSpool, Lock, own, root_is_at_it, root_looked};
+pub use self::all::{Account, Accounts, accounts};
 #[cfg(feature = "admin")]
 pub use self::dispatches::Waiting;
 pub use self::failing::FailingDrills;
-pub use self::former::{account, forget_client, laid_aside, lay_aside};
+pub use self::former::{account, forget_client, laid_aside, lay_aside, strange_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 #[cfg(feature = "admin")]
@@ -61,6 +63,14 @@ pub enum SpoolError {
         path: String,
         /// What is wrong with it, as the rest of a sentence.
         why: &'static str,
+    },
+    /// There is what no gate makes, or more than is looked at.
+    #[error("`{path}` holds {what}\nsee by `ls -ln` whose they are, and remove what nobody needs")]
+    Odd {
+        /// The spool, printable.
+        path: String,
+        /// What, in words.
+        what: String,
     },
     /// The event's id is not one of ours.
     #[error("`{0}` cannot be the name of an event")]

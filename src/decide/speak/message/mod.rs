@@ -18,7 +18,7 @@ use self::pieces::{client, facts, filled, held, hooks, kept, origin, parts, reas
 use super::alerts::{About, Apart, Draft, Group};
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
-use crate::terms::{Audience, ClientName, Code, ComposedMail, Event, Outcome, Topic, Unknown, Verb, View, Visit, printable_lines};
+use crate::terms::{Audience, ClientName, Code, ComposedMail, Event, Outcome, Topic, Unknown, Verb, View, Visit, footer, printable_lines};
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
@@ -33,8 +33,7 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
             View::Unknown(about) => (Audience::Reports, subject(event), unknown(event, about, None)),
         },
     };
-    let footer = format!("\n-- \nsnapgate, from what the unix account with uid {uid} recorded.\n");
-    let body = printable_lines(&body) + &footer;
+    let body = printable_lines(&body) + &footer(uid);
     let subject = still_printable(&subject, MAX_SUBJECT);
     let (client, topic) = whose(&draft.about);
     ComposedMail {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::terms::Topic;
+use super::{Fact, Subject};
 use crate::terms::limits::{TOLD_BY_GATE, UNREADABLE_FOR};
 use crate::terms::word::table;
+use crate::terms::{ClientName, Topic};
 
 /// What is said of a kind. `{who}` stands for the client.
 #[derive(Debug)]
@@ -150,5 +151,12 @@ table! {
             remedy: "Nothing is lost: what waits is tried again, for five days. `snapgate watch --flush` tries at once and says why it is not \
                      taken, `snapgate watch --test CLIENT` sends a test.",
         },
+    }
+}
+
+impl Subject {
+    /// A client that nobody has looked at: what lasts of it does so still.
+    pub fn unseen(client: ClientName) -> Self {
+        Self { client: Some(client), closed: None, facts: Kind::ALL.map(|kind| (kind, Fact::Unknown, Vec::new())).to_vec() }
     }
 }

@@ -49,6 +49,9 @@ pub struct Memory {
     /// What was read of each client the last time, so that it is not read again.
     #[serde(default)]
     pub known: BTreeMap<ClientName, Known>,
+    /// Who was not looked at for want of time, and is the first the next time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<ClientName>,
     /// The last digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Past>,
