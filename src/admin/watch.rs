@@ -152,7 +152,7 @@ impl Pass<'_> {
     /// Processes one account, and again if an event came while the lock was held: its gate found
     /// the lock taken and left it to us.
     fn account(&mut self, spool: &AccountSpool, flush: bool) -> Result<(), Ended> {
-        let mut delivery = Delivery::default();
+        let (begun, mut delivery) = (Instant::now(), Delivery::default());
         for _ in 0..MAX_ROUNDS {
             let Some(lock) = acquire(spool, flush)? else {
                 self.report.busy += 1;
@@ -162,7 +162,7 @@ impl Pass<'_> {
             let left = self.round(spool, flush, &mut delivery);
             drop(lock);
             let left = left?;
-            if spool.news()?.iter().all(|id| left.contains(id)) {
+            if self.is_over(begun) || spool.news()?.iter().all(|id| left.contains(id)) {
                 break;
             }
         }

@@ -102,6 +102,9 @@ fn a_drill_that_failed_is_a_state_until_one_succeeds() {
     let told = gate.told_of("drill failed", TimeDelta::hours(25));
     assert!(told.len() == 1 && told[0].starts_with("[snapgate] web1: drill failed: none has succeeded since"), "{told:?}");
     let policy = fs::read_to_string(gate.path().join("config/policies/web1.yaml")).unwrap();
+    // Of one that nothing is known of it is not known to have ended.
+    gate.write("config/policies/web1.yaml", "usr: x\n");
+    assert_eq!(gate.told_of("drill failed", TimeDelta::minutes(26 * 60 - 30)), told);
     gate.write("config/policies/web1.yaml", &policy.replace("drill: [etc/shadow]", "drill: [etc]"));
     says(&gate, &["drill", "web1", "--sample", "1"]).exits(0);
     let told = gate.told_of("drill failed", TimeDelta::hours(26));

@@ -230,7 +230,7 @@ fn what_nobody_hears_of_is_not_told() {
     lock.lock().unwrap();
     let ran = world.run(&["check", "--tell"]).exits(78);
     assert!(ran.stderr.contains("nobody is told: no `snapgate watch` has come for it"), "{}", ran.stderr);
-    drop(lock);
+    lock.unlock().unwrap();
     // What waits already is sent, and is not new.
     world.run(&["check", "--tell"]).exits(1);
     assert_eq!(fs::read_dir(world.path("mail")).unwrap().count(), 1);
@@ -238,6 +238,8 @@ fn what_nobody_hears_of_is_not_told() {
     fs::write(world.path("etc/snapgate.yaml"), text.replace(&format!("file:{}/mail", world.dir.path().display()), "off")).unwrap();
     let ran = world.run(&["check", "--tell"]).exits(78);
     assert!(ran.stderr.contains("nobody is told: the site file says `transport: off`"), "{}", ran.stderr);
+    mode(&world.path("store/ck1"), 0o700);
+    world.run(&["check", "--tell"]).exits(0);
 }
 
 #[test]

@@ -187,6 +187,17 @@ fn a_policy_that_is_removed_closes_its_states_and_one_that_cannot_be_read_is_tol
 }
 
 #[test]
+fn a_site_is_the_same_one_by_whatever_name() {
+    let place = Place::new("");
+    place.client("web1", "expect: 1h\n");
+    place.watch(now());
+    let alias = place.dir.path().join("alias");
+    std::os::unix::fs::symlink(place.config(), &alias).unwrap();
+    let site = snapgate::act::config::load_site(&alias).unwrap();
+    assert_eq!(states::look(&alias, &site, now() + TimeDelta::hours(1)), Ok(true));
+}
+
+#[test]
 fn two_sites_that_share_a_spool_do_not_take_each_other_s_clients_for_gone() {
     let place = Place::new("");
     let begin = now();

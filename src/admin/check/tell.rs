@@ -33,9 +33,6 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
     let Ok(site) = config::load_site(directory) else {
         return Err("nobody is told: the site file, which says how, cannot be used".to_owned());
     };
-    if site.mail.transport == Transport::Off && site.webhook.is_none() && site.exec.is_none() {
-        return Err("nobody is told: the site file says `transport: off`, and names no webhook and no program".to_owned());
-    }
     let failed = |error: SpoolError| error.to_string();
     let spool = Spool::open(&site.spool, running_uid()).map_err(failed)?;
     let own = spool::own(&site.spool).map_err(failed)?;
@@ -45,6 +42,11 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
         .map(|row| row.iter().map(|text| still_printable_lines(text, MAX_REPORTED_TEXT)).collect())
         .collect();
     let problems = || rows.iter().flatten();
+    if site.mail.transport == Transport::Off && site.webhook.is_none() && site.exec.is_none() {
+        Stamp::Ran("check").leave(&site.spool);
+        let nobody = "nobody is told: the site file says `transport: off`, and names no webhook and no program";
+        return if problems().next().is_none() { Ok(()) } else { Err(nobody.to_owned()) };
+    }
     let note = spool.note(NOTE, MAX_TOLD_BEFORE).ok().flatten();
     // A note that cannot be read is none: at worst something is told twice.
     let before: BTreeSet<String> = note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default();

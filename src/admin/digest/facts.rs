@@ -71,7 +71,7 @@ pub(super) fn all(directory: &Path, site: &Site, memory: &Memory, span: Span) ->
         lasting.entry(state.client.clone()).or_default().push((state.kind, state.since, state.what.clone()));
     }
     found.lasting = lasting.remove(&None).unwrap_or_default();
-    let reader = Reader { span, past: memory.digest.as_ref() };
+    let reader = Reader { span, past: memory.digest.as_ref(), begun: Instant::now() };
     let look = Look { site, memory, lasting, reader };
     let mut accounts: BTreeMap<u32, BTreeSet<ClientName>> = BTreeMap::new();
     let all = several::each(policies, several::processors(), |(name, policy)| look.one(name, policy));

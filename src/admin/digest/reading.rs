@@ -4,13 +4,14 @@
 //! ledger, and what stands behind that is new to the next one, whenever it ended.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use chrono::TimeDelta;
 
 use crate::act::prune::{Ids, Place};
 use crate::decide::speak::digest::{Span, ended};
 use crate::decide::speak::states::{Mark, Past};
-use crate::terms::limits::{LONGEST_CONNECTION, MAX_DIGEST_LEDGER};
+use crate::terms::limits::{DIGEST_TIME, LONGEST_CONNECTION, MAX_DIGEST_LEDGER};
 use crate::terms::text::os_words;
 use crate::terms::{Bytes, Event, Reason};
 
@@ -19,6 +20,8 @@ use crate::terms::{Bytes, Event, Reason};
 pub(super) struct Reader<'a> {
     pub(super) span: Span,
     pub(super) past: Option<&'a Past>,
+    /// When reading began.
+    pub(super) begun: Instant,
 }
 
 /// What came of it.
@@ -36,8 +39,13 @@ impl Reader<'_> {
     pub(super) fn read(&self, who: &str, place: Result<Place, Reason>, take: &mut dyn FnMut(Event, bool)) -> Read {
         let marks: Option<&BTreeMap<String, Mark>> = self.past.and_then(|past| past.marks.as_ref());
         let before = marks.and_then(|marks| marks.get(who));
-        let (mut ids, mut behind, mut last, mut is_met) = (Ids::default(), Vec::new(), None, false);
-        let done = place.map_err(|reason| reason.detail).and_then(|place| {
+        if self.begun.elapsed() >= DIGEST_TIME {
+            let unread = format!("{who}: its ledgers were not read, as others took too long");
+            return Read { mark: before.cloned(), unread: Some(unread) };
+        }
+        let (mut ids, mut behind, mut last, mut is_met) = (Ids::default(), 0_usize, None, false);
+        let place = place.map_err(|reason| reason.detail);
+        let done = place.as_ref().map_err(Clone::clone).and_then(|place| {
             let hand = |event: Event| {
                 if !ids.insert(&event.id) {
                     return;
@@ -47,9 +55,9 @@ impl Reader<'_> {
                 if !is_met && before.is_some_and(|mark| mark.id == event.id) {
                     // It was seen, and so was all before it.
                     is_met = true;
-                    behind.clear();
+                    behind = 0;
                 } else if is_old {
-                    behind.push(event);
+                    behind += 1;
                     return;
                 }
                 if !is_old {
@@ -62,8 +70,8 @@ impl Reader<'_> {
         // A line that is not met is too old to be read, or the ledger is another now.
         let early = self.span.since - TimeDelta::from_std(LONGEST_CONNECTION).unwrap_or_default();
         let is_behind = is_met || (marks.is_some() && before.is_none_or(|mark| mark.at < early));
-        if is_behind {
-            behind.into_iter().for_each(|event| take(event, true));
+        if let Some(place) = place.as_ref().ok().filter(|_| is_behind && behind > 0) {
+            self.late(place, before.filter(|_| is_met), behind, take);
         }
         let (mark, unread) = match done {
             Ok(true) => (last.or(before.cloned()), None),
@@ -75,5 +83,24 @@ impl Reader<'_> {
             Err(what) => (before.cloned().or(last), Some(what)),
         };
         Read { mark, unread: unread.map(|what| format!("{who}: {what}")) }
+    }
+
+    /// Hands out what ended before the span and stands behind the mark: so many, and not what has been
+    /// written since. It is read a second time, and never kept: an account may have written any number.
+    fn late(&self, place: &Place, mark: Option<&Mark>, many: usize, take: &mut dyn FnMut(Event, bool)) {
+        let (mut ids, mut left, mut is_met) = (Ids::default(), many, mark.is_none());
+        let hand = |event: Event| {
+            if !ids.insert(&event.id) {
+                return;
+            }
+            if !is_met && mark.is_some_and(|mark| mark.id == event.id) {
+                is_met = true;
+            } else if is_met && left > 0 && ended(&event) < self.span.since {
+                left -= 1;
+                take(event, true);
+            }
+        };
+        // What cannot be read was said of the first time.
+        drop(place.since(self.span.since, MAX_DIGEST_LEDGER, hand));
     }
 }

@@ -76,8 +76,8 @@ impl<'a> Look<'a> {
             Ok(policy) => policy,
             // Nobody knows whose it is, so whoever looks tells. Others' files an account may not open.
             Err(fault) if super::may_open(self.site, &name) => {
-                let facts = self.unreadable(&fault.to_string());
-                let facts = facts.into_iter().map(|(kind, fact)| (kind, fact, Vec::new())).collect();
+                let facts = self.unreadable(&fault.to_string()).into_iter().chain([(Kind::Drill, Fact::Unknown)]);
+                let facts = facts.map(|(kind, fact)| (kind, fact, Vec::new())).collect();
                 return Some((Subject { client: Some(name), closed: None, facts }, None));
             }
             Err(_) => return None,

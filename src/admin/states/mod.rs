@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use self::facts::Look;
-use crate::act::inspect::running_uid;
+use crate::act::inspect::{self, running_uid};
 use crate::act::record::spool::{self, AccountSpool, Lock, Spool, SpoolError};
 use crate::act::{config, names};
 use crate::decide::policy::{Policy, Site, Transport};
@@ -149,8 +149,9 @@ impl Held {
 fn remembered(own: &AccountSpool, site: &Site) -> Result<(Memory, u64), String> {
     let failed = |error: SpoolError| error.to_string();
     let mut memory = read(own).map_err(failed)?;
-    let here = printable_path(&site.file);
-    if !memory.site.is_empty() && memory.site != here {
+    // However whoever runs this has written it.
+    let here = printable_path(&inspect::real(&site.file));
+    if !memory.site.is_empty() && memory.site != here && memory.site != printable_path(&site.file) {
         // To either site the other's clients would be gone.
         let other = &memory.site;
         return Err(format!(

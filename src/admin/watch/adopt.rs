@@ -86,7 +86,8 @@ impl Pass<'_> {
             }
             let (next, drafts) = alerts::step(theirs, events, now, if is_last { Alerts::Flush } else { Alerts::Hold });
             theirs = next;
-            mails.extend(drafts.iter().map(|draft| message::compose(draft, account.uid(), now)));
+            let speaks_for = &|who: &str| self.pace.speaks_for(account.uid(), who);
+            mails.extend(drafts.iter().map(|draft| message::compose(draft, account.uid(), now).of_account(speaks_for)));
             if is_last {
                 break;
             }

@@ -117,10 +117,12 @@ fn read(text: &str) -> serde_json::Result<Event> {
         Err(_) => (true, None),
     };
     let mail = Mail::read(&mail);
+    // Ids are names of files, and remembered. An account may write any in its ledger.
+    let id = still_printable(&id, MAX_SPOOL_NAME);
     match (known, mail) {
         (Some(body), Some(mail)) if !is_no_client => Ok(Event { id, at, account, client, mail, body }),
         (_, mail) => Ok(Event {
-            id: still_printable(&id, MAX_SPOOL_NAME),
+            id,
             at,
             account: still_printable(&account, MAX_QUOTED),
             client,

@@ -144,6 +144,9 @@ fn what_a_hostile_account_writes_for_a_later_version_is_printable_and_short() {
     for (text, most) in [(&event.id, MAX_SPOOL_NAME), (&event.account, MAX_QUOTED), (&says(&event).summary, MAX_REPORTED_TEXT)] {
         assert!(!text.chars().any(|one| one.is_control() || one == '\u{202e}') && text.len() <= most + ELLIPSIS.len(), "{text}");
     }
+    // Ids are remembered, of known kinds as well.
+    let event = read(&changed(&refusal(), json!({"id": "x".repeat(200_000)}))).unwrap();
+    assert!(event.id.len() <= MAX_SPOOL_NAME + ELLIPSIS.len(), "{}", event.id.len());
     let deep = format!(r#"{{"version":1,"kind":"x","id":"1","at":"2026-11-21T02:00:00Z","x":{}}}"#, "[".repeat(1 << 17));
     assert!(serde_json::from_str::<Event>(&deep).is_err());
 }

@@ -110,8 +110,10 @@ impl Upkeep {
     /// With every text printable and short: whoever has a ledger may write anything in it.
     pub(super) fn checked(mut self) -> Self {
         let cut = |text: &mut String| *text = still_printable(text, MAX_REPORTED_TEXT);
-        self.snapshots.truncate(MAX_REPORTED_SNAPSHOTS);
-        self.problems.truncate(MAX_REPORTED_SNAPSHOTS);
+        for texts in [&mut self.snapshots, &mut self.problems] {
+            texts.truncate(MAX_REPORTED_SNAPSHOTS);
+            texts.shrink_to_fit();
+        }
         let path = self.restored.iter_mut().map(|restored| &mut restored.path);
         self.snapshots.iter_mut().chain(path).chain([&mut self.happened, &mut self.why]).for_each(cut);
         // A fault of a file shows its line, and what to do has its own.

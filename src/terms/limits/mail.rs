@@ -132,6 +132,9 @@ pub const MAX_MAIL_FILE: u64 = 1024 * 1024;
 /// Time for a pass over the spool; the rest waits for the next.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// Time of it after which an account's spool is not looked at once more, whatever has come meanwhile.
+pub const ACCOUNT_TIME: Duration = Duration::from_secs(30);
+
 /// Time of it in which mails are tried: what is told by other ways comes after them.
 pub const MAILS_TIME: Duration = Duration::from_secs(5 * 60);
 

@@ -19,6 +19,9 @@ pub const STATES_EVERY: Duration = Duration::from_secs(15 * 60);
 /// account may have given its ledgers any size.
 pub const LOOK_TIME: Duration = Duration::from_secs(60);
 
+/// Time for all ledgers, in a digest: its timer's unit has ten minutes.
+pub const DIGEST_TIME: Duration = Duration::from_secs(240);
+
 /// Time for the ledgers of accounts without a client, in a digest.
 pub const STRANGERS_TIME: Duration = Duration::from_secs(60);
 

@@ -62,7 +62,7 @@ impl Fault {
         let line_text = line_text.strip_suffix('\r').unwrap_or(line_text);
         let end = line_text.chars().count() + 1;
         let column = if found.is_some() { column.clamp(1, end) } else { end };
-        let line_text = without_url(&without_value(text, line, key_alone(line_text, column)));
+        let line_text = without_url(&without_value(text, line, &key_alone(line_text, column)));
         let quoted = |(at, part): (usize, &str)| if at % 2 == 1 { without_url(part) } else { part.to_owned() };
         let message = wrong.message.split('`').enumerate().map(quoted).collect::<Vec<_>>().join("`");
         Self { file: file.to_path_buf(), line, column, line_text, message, help: wrong.help }
@@ -86,16 +86,25 @@ impl Fault {
 /// A text without what a URL has behind its host, nor before it, with a password: either may be as
 /// good as one, and a fault goes into logs and mails.
 fn without_url(text: &str) -> String {
-    let cut = text.split_once("://").and_then(|(_, rest)| {
+    let url = text.split_once("://").and_then(|(_, rest)| {
         let shown = if rest.contains('@') { 0 } else { rest.find(['/', '?'])? + 1 };
         text.get(..text.len() - rest.len() + shown)
     });
+    // A name and a password, whatever is wrong with the rest of it.
+    let ends = |letter: char| letter.is_whitespace() || "\"'`{}[],".contains(letter);
+    let words = text.split(ends).scan(0, |at, word| {
+        let begin = *at;
+        *at += word.len() + text.get(begin + word.len()..)?.chars().next().map_or(0, char::len_utf8);
+        Some((begin, word))
+    });
+    let password = words.filter_map(|(at, word)| Some(at + word.split_once('@')?.0.find(':')? + 1)).next().and_then(|at| text.get(..at));
+    let cut = url.into_iter().chain(password).min_by_key(|shown| shown.len());
     cut.map_or_else(|| text.to_owned(), |shown| format!("{shown}…"))
 }
 
 /// A line up to the key at this column: a fault there says nothing of its value, and behind a key
 /// that is misspelt may be a secret.
-fn key_alone(line: &str, column: usize) -> &str {
+fn key_alone(line: &str, column: usize) -> String {
     let at = line.char_indices().nth(column.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
     let (before, key) = line.split_at_checked(at).unwrap_or_default();
     let begins = before.is_empty() || before.ends_with([' ', '\t', '{', ',']);
@@ -103,7 +112,8 @@ fn key_alone(line: &str, column: usize) -> &str {
         let (key, value) = key.split_at_checked(*end).unwrap_or_default();
         (value.is_empty() || value.starts_with([' ', '\t'])) && !key.contains(['{', '[', ',', '#'])
     });
-    end.filter(|_| begins).and_then(|end| line.get(..at + end)).unwrap_or(line)
+    let cut = end.filter(|_| begins).and_then(|end| line.split_at_checked(at + end)).filter(|(_, value)| !value.trim().is_empty());
+    cut.map_or_else(|| line.to_owned(), |(key, _)| format!("{key} …"))
 }
 
 /// Where the value of one of [`SECRET`] begins in a line.
@@ -180,8 +190,11 @@ mod tests {
             }
         }
         let said = shown("  routes: HTTPS://h.example/token", 1);
-        assert!(said.contains("routes:\n") && said.contains("`HTTPS://h.example/…` and `x` are wrong"), "{said}");
-        for url in ["smtps://gate:token@h.example", "smtps://token@h/x", "https://h.example/token", "smtp://gate:to/ken@h"] {
+        assert!(said.contains("routes: …\n") && said.contains("`HTTPS://h.example/…` and `x` are wrong"), "{said}");
+        for url in [
+            "smtps:/gate:token@h", "smtp//gate:token@h", "gate:token@h", "smtps://gate:token@h.example", "smtps://token@h/x",
+            "https://h.example/token", "smtp://gate:to/ken@h",
+        ] {
             for line in [format!("x: {url}"), format!("mail: {{ transport: \"{url}\" }}"), format!("- {url}")] {
                 for column in 1..line.len() + 2 {
                     let wrong = Wrong::new(format!("`{url}` is wrong"), "mend it");
@@ -194,6 +207,7 @@ mod tests {
         for (line, column) in [("pign: h/token", 1), ("Webhook : 'h/token'", 1), ("told: { pign: h/token }", 9), ("\"pings\": token", 1)] {
             assert!(!unknown(line, column).contains("token"), "{}", unknown(line, column));
         }
+        assert!(unknown("mail: { to: [joe@example.org, x] }", 30).contains("joe@example.org, x"), "an address is none");
         assert!(unknown("from: [192.0.2.1/33]", 8).contains("| from: [192.0.2.1/33]"), "a value in which a fault is");
         assert!(shown("webhook_secret: /etc/key\nstore: /x", 1).contains("/etc/key"), "that is a path");
         assert!(shown("ping: h\nstore: /x", 2).contains("store: /x"), "what is beside it is shown");

@@ -9,6 +9,7 @@ use super::{Lasting, Memory};
 /// What was forgotten for want of room, in a few words.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Forgotten {
+    marks: usize,
     closed: usize,
     times: usize,
     lasting: usize,
@@ -48,6 +49,11 @@ impl Memory {
 
     /// Forgets what matters least; `false` where nothing is left that may go.
     fn forget(&mut self, gone: &mut Forgotten) -> bool {
+        // Without them a digest goes by the clock.
+        if let Some(marks) = self.digest.as_mut().and_then(|past| past.marks.take()).filter(|marks| !marks.is_empty()) {
+            gone.marks += marks.len();
+            return true;
+        }
         let mut closed: Vec<_> = self.lasting.iter().filter_map(|state| state.ended).collect();
         closed.sort_unstable();
         if let Some(middle) = closed.get(closed.len().saturating_sub(1) / 2) {
@@ -82,6 +88,7 @@ impl Memory {
 impl Forgotten {
     fn words(&self, most: u64) -> String {
         let all = [
+            (self.marks, "place up to which a ledger was told", "places up to which ledgers were told"),
             (self.closed, "state that has ended", "states that have ended"),
             (self.times, "time of a snapshot", "times of snapshots"),
             (self.lasting, "state that lasts, which is told as a new one", "states that last, which are told as new ones"),
@@ -117,6 +124,13 @@ mod tests {
         known.learn((0..500).map(|hour| now - TimeDelta::hours(hour)), now);
         memory.known.insert("web1".parse().unwrap(), known);
         let whole = memory.json().unwrap().len() as u64;
+        // What an account may have filled goes first.
+        let id = "x".repeat(1000);
+        let past = format!(r#"{{"due":"{0}","at":"{0}","marks":{{"web1":{{"id":"{id}","at":"{0}"}}}}}}"#, now.to_rfc3339());
+        let marked = Memory { digest: Some(serde_json::from_str(&past).unwrap()), ..memory.clone() };
+        let (json, said) = marked.within(whole + 500).unwrap();
+        assert!(said.unwrap().ends_with("forgotten are 1 place up to which a ledger was told"));
+        assert_eq!(serde_json::from_slice::<Memory>(&json).unwrap().lasting, memory.lasting);
         assert_eq!(memory.clone().within(whole).unwrap().1, None);
         let less = |most| {
             let (json, said) = memory.clone().within(most).unwrap();
