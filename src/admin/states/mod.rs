@@ -150,7 +150,7 @@ fn remembered(own: &AccountSpool, site: &Site) -> Result<(Memory, u64), String> 
     let failed = |error: SpoolError| error.to_string();
     let mut memory = read(own).map_err(failed)?;
     // However whoever runs this has written it.
-    let here = printable_path(&inspect::real(&site.file));
+    let here = printable_path(inspect::real(&site.file));
     if !memory.site.is_empty() && memory.site != here && memory.site != printable_path(&site.file) {
         // To either site the other's clients would be gone.
         let other = &memory.site;
