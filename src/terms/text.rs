@@ -61,8 +61,10 @@ pub fn still_printable_lines(text: &str, limit: usize) -> String {
         if !out.is_empty() {
             out.push('\n');
         }
-        out.push_str(&if room == 0 { ELLIPSIS.to_owned() } else { still_printable(line, room) });
-        if room == 0 || out.ends_with(ELLIPSIS) {
+        let shown = if room == 0 { ELLIPSIS.to_owned() } else { still_printable(line, room) };
+        out.push_str(&shown);
+        // A line may end with the mark of a cut that somebody else has made.
+        if room == 0 || shown != still_printable(line, usize::MAX) {
             break;
         }
     }
@@ -172,6 +174,12 @@ mod tests {
         let once = printable(b"a\n\\b\x1b");
         assert_eq!(still_printable(&once, 512), once);
         assert_eq!(still_printable("a\nb\u{202e}", 512), "a\\nb\\u{202e}");
+    }
+
+    #[test]
+    fn a_line_that_somebody_has_cut_does_not_end_the_text() {
+        assert_eq!(still_printable_lines("pign: …\n^\nhelp", 512), "pign: …\n^\nhelp");
+        assert_eq!(still_printable_lines(&format!("{}\nhelp", "x".repeat(600)), 512), format!("{}…", "x".repeat(512)));
     }
 
     #[test]

@@ -258,7 +258,7 @@ fn a_fault_of_a_policy_is_mailed_line_by_line() {
     gate.write("config/policies/web1.yaml", &(text + "usr: x\n"));
     gate.push(&file(&gate), &[]).exits(78);
     let alert = mails(&gate, "alerts").remove(0).replace("\r\n", "\n");
-    assert!(alert.contains(" | usr: …\n       | ^\n    did you mean `user`?\n") && !alert.contains("\\n"), "{alert}");
+    assert!(alert.contains(" | usr: =E2=80=A6\n       | ^\n    did you mean `user`?\n") && !alert.contains("\\n"), "{alert}");
 }
 
 #[test]
