@@ -72,4 +72,23 @@ mod tests {
         assert_eq!(due(Digest::Off, &zone, Some(&past("27T07:00")), at("28T07:00")), Due::Off);
         assert_eq!(due(Digest::Off, &zone, None, at("28T07:00")), Due::Not);
     }
+
+    #[test]
+    fn a_weekly_one_comes_once_a_week_and_tells_how_many_weeks_had_none() {
+        let zone = Zone::utc();
+        let weekly = Digest::Weekly(chrono::Weekday::Mon, chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap());
+        let at = |text: &str| format!("2026-11-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
+        let past =
+            |text: &str| Past { due: at(text), at: at(text), set_back: false, used: BTreeMap::new(), points: Vec::new(), marks: None };
+        let asked = |before: Option<&str>, now: &str| due(weekly, &zone, before.map(past).as_ref(), at(now));
+        // 2026-11-23 is a Monday. The first one tells of what comes from now on.
+        assert_eq!(asked(None, "28T12:00"), Due::Begin(at("23T07:00")));
+        assert_eq!(asked(Some("23T07:00"), "29T23:59"), Due::Not);
+        assert_eq!(asked(Some("23T07:00"), "30T06:59"), Due::Not);
+        assert_eq!(asked(Some("23T07:00"), "30T07:00"), Due::Since { due: at("30T07:00"), skipped: 0 });
+        assert_eq!(asked(Some("02T07:00"), "28T06:00"), Due::Since { due: at("23T07:00"), skipped: 2 });
+        // Who turns from one a day to one a week waits for the next Monday.
+        assert_eq!(asked(Some("26T07:00"), "28T07:00"), Due::Not);
+        assert_eq!(asked(Some("26T07:00"), "30T07:00"), Due::Since { due: at("30T07:00"), skipped: 0 });
+    }
 }

@@ -118,6 +118,27 @@ fn what_is_due_and_how_clients_have_grown_is_told() {
 }
 
 #[test]
+fn the_ten_largest_are_the_ten_that_hold_most_with_the_largest_first() {
+    // In no order: 3, 6, 9, 12, 2, 5, 8, 11, 1, 4, 7 and 10 GiB, 78 together.
+    let holding = |place: u64| Client { used: Some((place * 3 % 13) << 30), ..client(&format!("holds{}", place * 3 % 13)) };
+    let all: Vec<_> = (1..=12).map(holding).chain([Client { used: None, ..client("new") }]).collect();
+    let listed = |clients: &[Client]| {
+        let (_, body) = first(&facts(clients.to_vec()));
+        let rows = body.split("The ten largest").nth(1).unwrap_or_default().lines().filter(|line| line.starts_with("  holds"));
+        rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let rows = listed(&all);
+    assert_eq!(rows.iter().map(|row| row.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>(), {
+        (3..=12).rev().map(|held| format!("holds{held}")).collect::<Vec<_>>()
+    });
+    assert_eq!(rows.first().unwrap(), "holds12 12 GiB 15 %");
+    assert_eq!(rows.last().unwrap(), "holds3 3 GiB 3 %");
+    // Where all of them have room, there are no ten.
+    assert_eq!(listed(&all[..10]), Vec::<String>::new());
+    assert!(first(&facts(all[..10].to_vec())).1.contains("By size"));
+}
+
+#[test]
 fn a_push_belongs_to_the_time_in_which_it_ended() {
     let span = |since: i64, until: i64| Span { since: now() + TimeDelta::hours(since), until: now() + TimeDelta::hours(until) };
     let pushed = |minutes: i64, seconds: f64| {
