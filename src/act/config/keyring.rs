@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::stat::Mode;
-use rustix::fs::{AtFlags, Stat, statat};
+use rustix::fs::{AtFlags, OFlags, Stat, openat, statat};
 
 use super::{ENDING, Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet, vet_within};
 use crate::act::several;
@@ -115,13 +115,16 @@ fn changed(policies: &Policies, files: &str) -> Vec<ClientName> {
         rest = after;
     }
     let found = several::each(pieces, several::processors(), |piece| {
+        // Two threads that look names up through one descriptor wait for its counter in the kernel: a fifth of the time.
+        let own = openat(&policies.handle, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty());
+        let names = own.as_ref().unwrap_or(&policies.handle);
         let mut name = String::new();
         let other = |line| {
             let (client, stamp) = Head::file(line)?;
             name.clear();
             name.push_str(client);
             name.push_str(ENDING);
-            let is_as_it_was = stamp.is_some() && stamp_of(policies, &name) == stamp;
+            let is_as_it_was = stamp.is_some() && stamp_of(names, &name) == stamp;
             if is_as_it_was { None } else { client.parse().ok() }
         };
         piece.lines().filter_map(other).collect::<Vec<_>>()
@@ -217,8 +220,8 @@ fn stamp_at(path: &Path) -> Option<Stamp> {
     fs::symlink_metadata(path).ok().map(|found| stamp(&found))
 }
 
-fn stamp_of(policies: &Policies, name: &str) -> Option<Stamp> {
-    let found = statat(policies.handle.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+fn stamp_of(names: &OwnedFd, name: &str) -> Option<Stamp> {
+    let found = statat(names, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     read_stamp(&found)
 }
 
@@ -324,7 +327,7 @@ fn read(dir: &Path) -> Option<Index> {
 fn entry(policies: &Policies, site: &Site, client: &ClientName, old: Option<&Entry>, now: (i64, i64)) -> Option<Entry> {
     let (path, name) = (policies.path(client), format!("{client}{ENDING}"));
     if let Some(old) = old.filter(|old| old.stamp.is_some())
-        && old.stamp == stamp_of(policies, &name)
+        && old.stamp == stamp_of(&policies.handle, &name)
     {
         return Some(old.clone());
     }
@@ -332,7 +335,7 @@ fn entry(policies: &Policies, site: &Site, client: &ClientName, old: Option<&Ent
     let before = stamp(&handle.metadata().ok()?);
     vet(&path, &handle, false).ok()?;
     let policy = read_policy(&path, &contents(&handle, &path).ok()?, client, site).ok()?;
-    let is_known = before.is_settled(now) && stamp_of(policies, &name) == Some(before);
+    let is_known = before.is_settled(now) && stamp_of(&policies.handle, &name) == Some(before);
     let keys: BTreeSet<_> = keys(&policy).cloned().collect();
     let account = if keys.is_empty() { String::new() } else { policy.user };
     Some(Entry { stamp: is_known.then_some(before), account, keys })
