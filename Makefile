@@ -154,8 +154,9 @@ hostile-commands: test-needs
 	HOSTILE_COMMANDS=$${HOSTILE_COMMANDS:-10000} $(CARGO) test --locked --test gate hostile_commands -- --nocapture
 
 # Beside plain rsync and rrsync; with BASE_GATE=/path/to/an/older/build beside that one, too. `cargo bench -- --starts` is one part of it.
+# It fails where a limit is not met.
 bench: build-needs
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --no-fail-fast
 
 check:
 	@.ci/run

@@ -31,6 +31,8 @@ mod status;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -43,10 +45,14 @@ const PARTS: [&str; 11] = [
     "--keys",
 ];
 
-fn main() {
+/// Limits that were not met so far.
+static MISSED: AtomicUsize = AtomicUsize::new(0);
+
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     if words.first().is_some_and(|name| name == "rsync" || name.ends_with("/probe")) {
-        return probe(&words);
+        probe(&words);
+        return ExitCode::SUCCESS;
     }
     let files = words.iter().find_map(|word| word.strip_prefix("--files=")).map_or(100_000, |number| number.parse().expect("a number"));
     let root = tempfile::tempdir().expect("a temporary directory");
@@ -87,6 +93,13 @@ fn main() {
     if only("--keys") {
         keys::keys(root.path());
     }
+    match MISSED.load(Ordering::Relaxed) {
+        0 => ExitCode::SUCCESS,
+        missed => {
+            println!("limits that were not met: {missed}, each marked above");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Stands in rsync's place: tells the time and waits to be told what to do, so that the gate can be looked at. A number has it ask for
@@ -110,8 +123,13 @@ fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock").into()
 }
 
+/// How a limit is marked; one that is not met has the whole run fail at its end.
 fn met(holds: bool) -> &'static str {
-    if holds { "met" } else { "NOT MET" }
+    if holds {
+        return "met";
+    }
+    MISSED.fetch_add(1, Ordering::Relaxed);
+    "NOT MET"
 }
 
 fn binary() {
