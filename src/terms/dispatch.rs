@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::client::ClientName;
 use super::event::Event;
 use super::limits::{MAX_SPOOL_NAME, MAX_SUBJECT};
-use super::mail::printable_lines;
+use super::mail::{self, printable_lines};
 use super::text::still_printable;
 use super::word::{table, words};
 
@@ -111,13 +111,18 @@ impl What {
 }
 
 impl Dispatch {
-    /// It with its account's name, whatever the account has written there. Root is believed.
+    /// What is left of it where the account has written it, and somebody else believes that: an event with
+    /// the account's name, and of a state what a mail would have ([`mail::of_account`]). Whether its client is
+    /// the account's is for others to ask. Root is believed.
     #[must_use]
     pub fn of_account(mut self, uid: u32, name: &str) -> Self {
-        if let What::Event(event) = &mut self.what
-            && uid != 0
-        {
-            name.clone_into(&mut event.account);
+        match &mut self.what {
+            _ if uid == 0 => {}
+            What::Event(event) => name.clone_into(&mut event.account),
+            What::Notice(told) => {
+                let speaks_for = |who: &str| told.client.as_ref().is_some_and(|client| client.as_str() == who);
+                (told.subject, told.text) = mail::of_account(&told.subject, std::mem::take(&mut told.text), uid, &speaks_for);
+            }
         }
         self
     }

@@ -113,11 +113,7 @@ impl ComposedMail {
     pub fn of_account(mut self, speaks_for: &dyn Fn(&str) -> bool) -> Self {
         (self.thread, self.page) = (None, None);
         self.client = self.client.filter(|client| speaks_for(client.as_str()));
-        self.subject = still_printable(&subject_of(&self.subject, self.uid, speaks_for), MAX_SUBJECT);
-        let footer = footer(self.uid);
-        if !self.body.ends_with(&footer) {
-            self.body += &footer;
-        }
+        (self.subject, self.body) = of_account(&self.subject, self.body, self.uid, speaks_for);
         self
     }
 
@@ -138,6 +134,16 @@ impl ComposedMail {
 /// The end of a mail, which says where its text is from.
 pub fn footer(uid: u32) -> String {
     format!("\n-- \nsnapgate, from what the unix account with uid {uid} recorded.\n")
+}
+
+/// A subject and a text that an account has written, for somebody who is to know that: the one speaks of whom the
+/// account `speaks_for`, or else of the account, and the other says at its end whose it is.
+pub(super) fn of_account(subject: &str, mut text: String, uid: u32, speaks_for: &dyn Fn(&str) -> bool) -> (String, String) {
+    let footer = footer(uid);
+    if !text.ends_with(&footer) {
+        text += &footer;
+    }
+    (still_printable(&subject_of(subject, uid, speaks_for), MAX_SUBJECT), text)
 }
 
 /// A subject that speaks of a client of the account's, or else of the account.

@@ -230,6 +230,11 @@ fn whoever_writes_a_spool_speaks_neither_for_the_server_nor_for_whom_nobody_know
     assert_eq!(ids(), ["event", "own"]);
     let said = json_of(&server.seen()[0].body);
     assert_eq!(said["event"]["account"], "nobody", "whatever it has written there: {said}");
+    let own = server.seen()[1].body.clone();
+    let uid = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid;
+    for word in [format!("[snapgate] account {uid}: forged own"), format!("what the unix account with uid {uid} recorded")] {
+        assert!(own.contains(&word), "its words are the account's: {own}");
+    }
     policy("web3", "user: root\n");
     let done = run(&place.site(), false);
     assert!(done.told == 0 && done.waiting == 0, "it is known now, and another's: {done:?}");
