@@ -231,7 +231,7 @@ fn whoever_writes_a_spool_speaks_neither_for_the_server_nor_for_whom_nobody_know
     let said = json_of(&server.seen()[0].body);
     assert_eq!(said["event"]["account"], "nobody", "whatever it has written there: {said}");
     let own = server.seen()[1].body.clone();
-    let uid = nix::unistd::User::from_name("nobody").unwrap().unwrap().uid;
+    let uid = snapgate::act::names::named("nobody").unwrap().uid;
     for word in [format!("[snapgate] account {uid}: forged own"), format!("what the unix account with uid {uid} recorded")] {
         assert!(own.contains(&word), "its words are the account's: {own}");
     }
