@@ -32,21 +32,18 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
 use site::Gate;
+use support::limits::{self, met};
 
 /// What may be asked for alone.
 const PARTS: [&str; 11] = [
     "--history", "--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status",
     "--keys",
 ];
-
-/// Limits that were not met so far.
-static MISSED: AtomicUsize = AtomicUsize::new(0);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
@@ -93,13 +90,7 @@ fn main() -> ExitCode {
     if only("--keys") {
         keys::keys(root.path());
     }
-    match MISSED.load(Ordering::Relaxed) {
-        0 => ExitCode::SUCCESS,
-        missed => {
-            println!("limits that were not met: {missed}, each marked above");
-            ExitCode::FAILURE
-        }
-    }
+    limits::ended()
 }
 
 /// Stands in rsync's place: tells the time and waits to be told what to do, so that the gate can be looked at. A number has it ask for
@@ -121,15 +112,6 @@ fn probe(words: &[String]) {
 
 fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock").into()
-}
-
-/// How a limit is marked; one that is not met has the whole run fail at its end.
-fn met(holds: bool) -> &'static str {
-    if holds {
-        return "met";
-    }
-    MISSED.fetch_add(1, Ordering::Relaxed);
-    "NOT MET"
 }
 
 fn binary() {

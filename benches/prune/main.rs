@@ -8,7 +8,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,6 +16,7 @@ use snapgate::act::store::Repository;
 use snapgate::decide::keep::{Extent, Keep, Period, Rule, Snapshot, Span, decide};
 use snapgate::terms::NamePattern;
 use snapgate::terms::zone::ZoneName;
+use support::limits::{self, met};
 
 /// Rounds of each measurement; the median counts.
 const ROUNDS: usize = 5;
@@ -27,9 +27,6 @@ const PAIRS: usize = 3;
 /// No further pair is begun after so long: on a busy disk filling takes most of it.
 const LONG_ENOUGH: Duration = Duration::from_secs(45);
 
-/// Limits that were not met so far.
-static MISSED: AtomicUsize = AtomicUsize::new(0);
-
 fn main() -> ExitCode {
     let files = std::env::args().find_map(|word| word.strip_prefix("--files=").map(str::to_owned));
     let files: usize = files.map_or(100_000, |number| number.parse().expect("a number"));
@@ -37,22 +34,7 @@ fn main() -> ExitCode {
     let place = Place::new(files);
     place.taking_out();
     place.freeing();
-    match MISSED.load(Ordering::Relaxed) {
-        0 => ExitCode::SUCCESS,
-        missed => {
-            println!("limits that were not met: {missed}, each marked above");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// How a limit is marked; one that is not met has the whole run fail at its end.
-fn met(holds: bool) -> &'static str {
-    if holds {
-        return "met";
-    }
-    MISSED.fetch_add(1, Ordering::Relaxed);
-    "NOT MET"
+    limits::ended()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

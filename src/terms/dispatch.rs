@@ -112,7 +112,7 @@ impl What {
 
 impl Dispatch {
     /// What is left of it where the account has written it, and somebody else believes that: an event with
-    /// the account's name, and of a state what a mail would have ([`mail::of_account`]). Whether its client is
+    /// the account's name, and of a state what a mail of the account's would have. Whether its client is
     /// the account's is for others to ask. Root is believed.
     #[must_use]
     pub fn of_account(mut self, uid: u32, name: &str) -> Self {

@@ -11,6 +11,7 @@ pub mod http;
 pub mod ids;
 pub mod kept;
 pub mod layer;
+pub mod limits;
 pub mod mail;
 pub mod mount;
 pub mod mutate;
