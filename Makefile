@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist dist-aarch64 package-test clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist dist-aarch64 package-test machine clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -193,6 +193,11 @@ dist-aarch64: pages
 # The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's.
 package-test: build-needs
 	@tests/support/package.sh $(RELEASE)
+
+# The package on a machine of its own, emulated, with systemd, a clock that is set, dm-crypt, AppArmor, and a kernel without Landlock; as
+# root. It takes some twenty minutes, or two with ACCEL=kvm where the kernel has that.
+machine: build-needs
+	@tests/support/machine.sh $(RELEASE)
 
 # The accounts that root's test runs make (tests/support/accounts.rs) stay until this removes them.
 clean-accounts:
