@@ -187,10 +187,13 @@ case $number in
     # The gate tells by itself. Here it cannot, and the path unit does.
     systemctl stop snapgate-watch.timer
     began() { systemctl show --property InactiveExitTimestampMonotonic snapgate-watch.service; }
+    # While the watch is at work systemd does not look; the watch does.
+    until [ "$(systemctl is-active snapgate-watch.service)" = inactive ]; do sleep 1; done
+    sleep 2
     before=$(began)
     if su me -c 'ssh backup id' </dev/null >/dev/null 2>&1; then fail "a client has run id"; fi
     until [ "$(began)" != "$before" ]; do
-        [ "$SECONDS" -lt 1500 ] || fail "the path unit did not start the watch"
+        [ "$SECONDS" -lt 1500 ] || { journalctl --no-pager -n 40; fail "the path unit did not start the watch"; }
         sleep 1
     done
     told 'laptop: refused' 300
