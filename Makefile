@@ -11,7 +11,7 @@ PACKAGES_FOR_ROOT = uidmap libcap2-bin dropbear-bin strace util-linux mount e2fs
 PATH := $(PATH):/usr/sbin:/sbin
 export PATH
 
-.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist dist-aarch64 package-test machine clean-accounts
+.PHONY: build build-needs demo quick test hostile owners prune older year fresh gnu-ld test-needs fuzz hostile-commands bench check fmt pages install deb dist dist-aarch64 dist-armv7 package-test machine clean-accounts
 
 build: build-needs
 	$(CARGO) build --release --locked
@@ -189,6 +189,10 @@ dist: build pages
 # The same for aarch64, built on x86_64 in a bare Debian with a cross compiler; as root.
 dist-aarch64: pages
 	@built=$$(packaging/cross aarch64) && packaging/dist aarch64 "$$built" target/pages
+
+# And for armv7, which calls itself armv7l: routers, and small boards of 32 bits.
+dist-armv7: pages
+	@built=$$(packaging/cross armv7l) && packaging/dist armv7l "$$built" target/pages
 
 # The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's.
 package-test: build-needs

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use crate::decide::host::seen::{Barred, Need, Room, Wanted};
 
@@ -85,11 +85,11 @@ pub fn room(path: &Path) -> Option<Room> {
     Some(Room {
         path: there.to_path_buf(),
         device: device(there)?,
-        free: stat.blocks_available().saturating_mul(stat.fragment_size()),
-        size: stat.blocks().saturating_mul(stat.fragment_size()),
-        free_inodes: stat.files_available(),
-        inodes: stat.files(),
-        read_only: stat.flags().contains(FsFlags::ST_RDONLY),
+        free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        size: stat.f_blocks.saturating_mul(stat.f_frsize),
+        free_inodes: stat.f_favail,
+        inodes: stat.f_files,
+        read_only: stat.f_flag.contains(StatVfsMountFlags::RDONLY),
     })
 }
 

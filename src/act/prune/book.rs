@@ -7,6 +7,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use nix::libc::c_long;
 use nix::sys::stat::{FileStat, SFlag, fstat};
 
 use super::notes::{self, DRAFT};
@@ -99,7 +100,7 @@ impl Opened {
     }
 
     /// What changes whenever a snapshot comes, goes, or comes back.
-    fn stamp(&self) -> (Option<String>, Option<(i64, i64)>) {
+    fn stamp(&self) -> (Option<String>, Option<(i64, c_long)>) {
         let trash = open_at(&self.state, "trash").and_then(|trash| fstat(&trash));
         (self.read(BOOK), trash.ok().map(|found| (found.st_mtime, found.st_mtime_nsec)))
     }

@@ -221,7 +221,7 @@ impl<'a> Common<'a> {
     /// where the file has another name.
     fn unlink(&self, at: BorrowedFd<'_>, name: &CStr, inode: u64) -> io::Result<(bool, Option<u64>)> {
         // Two threads with two names of one file must not both see the other's.
-        let _turn = self.turns.get(usize::try_from(inode).unwrap_or_default() % TURNS).map(taken);
+        let _turn = self.turns.get(usize::try_from(inode % TURNS as u64).unwrap_or_default()).map(taken);
         let found = stat(at, name)?;
         match unlinkat(at, name, UnlinkatFlags::NoRemoveDir) {
             Err(Errno::ENOENT) => return Ok((false, None)),

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{SFlag, lstat};
-use nix::sys::statvfs::fstatvfs;
+use rustix::fs::fstatvfs;
 
 use super::disk::{overwrite_with, read_note};
 use super::keep::numbered;
@@ -74,10 +74,10 @@ fn read<T: Default>(note: &Path, read: impl FnOnce(&str) -> Option<T>) -> T {
 /// The disk of an open directory.
 pub(in crate::act) fn disk_of(directory: impl AsFd) -> Option<Disk> {
     let stat = fstatvfs(directory).ok()?;
-    let bytes = |blocks: u64| blocks.saturating_mul(stat.fragment_size());
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Some(Disk {
-        free: Usage { bytes: bytes(stat.blocks_available()), inodes: stat.files_available() },
-        size: Usage { bytes: bytes(stat.blocks()), inodes: stat.files() },
+        free: Usage { bytes: bytes(stat.f_bavail), inodes: stat.f_favail },
+        size: Usage { bytes: bytes(stat.f_blocks), inodes: stat.f_files },
     })
 }
 

@@ -50,7 +50,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::statvfs::{FsFlags, statvfs};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use crate::decide::quota::MinFree;
 use crate::terms::limits::{KEPT_WHILE_SHORT, MIN_FREE_BYTES, RSYNC_GONE};
@@ -172,7 +172,7 @@ impl Repository {
     /// Bytes that the account can still write.
     pub fn free_bytes(&self) -> Option<u64> {
         let stat = statvfs(&self.root).ok()?;
-        Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     /// Takes the repository for this process.
@@ -385,7 +385,7 @@ fn belongs_to(path: &Path, uid: u32) -> Result<(), Reason> {
 /// Asks the file system before anything is changed, so that a read-only store is a clear refusal.
 fn read_write(path: &Path) -> Result<(), Reason> {
     let stat = statvfs(path).or_trouble("looking at", path)?;
-    if stat.flags().contains(FsFlags::ST_RDONLY) {
+    if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(trouble("writing to", path, &io::Error::from(ErrorKind::ReadOnlyFilesystem)));
     }
     Ok(())
@@ -395,8 +395,8 @@ fn read_write(path: &Path) -> Result<(), Reason> {
 fn has_room(path: &Path) -> Result<(), Reason> {
     let stat = statvfs(path).or_trouble("looking at", path)?;
     // A file system without a table of inodes (btrfs) says that it has none at all.
-    let no_inodes = stat.files() > 0 && stat.files_available() == 0;
-    if no_inodes || stat.blocks_available().saturating_mul(stat.fragment_size()) < MIN_FREE_BYTES {
+    let no_inodes = stat.f_files > 0 && stat.f_favail == 0;
+    if no_inodes || stat.f_bavail.saturating_mul(stat.f_frsize) < MIN_FREE_BYTES {
         return Err(trouble("writing to", path, &io::Error::from(ErrorKind::StorageFull)));
     }
     Ok(())

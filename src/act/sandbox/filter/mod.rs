@@ -113,7 +113,7 @@ const NO_CALL: i32 = -1;
 /// The calls that make a link.
 const LINKING: &[c_long] = &[
     libc::SYS_linkat,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
     libc::SYS_link,
 ];
 

@@ -71,18 +71,22 @@ const ARGUMENT: u32 = 8;
 /// flags for its words. `None` for kinds whose calls nobody has examined: some hide calls in
 /// others, as socketcall(2) does.
 pub(super) const MACHINE: Option<u32> = {
-    let kind = if cfg!(target_arch = "x86_64") {
-        62
+    // The flag for words of 64 bits: others there are another table, or none.
+    const WIDE: u32 = 0x8000_0000;
+    let (kind, is_wide) = if cfg!(target_arch = "x86_64") {
+        (WIDE | 62, true)
     } else if cfg!(target_arch = "aarch64") {
-        183
+        (WIDE | 183, true)
     } else if cfg!(target_arch = "riscv64") {
-        243
+        (WIDE | 243, true)
+    } else if cfg!(target_arch = "arm") {
+        (40, false)
     } else {
-        0
+        (0, false)
     };
-    // The flags for words of 64 bits, lowest byte first, as the program assumes.
-    let as_taken = cfg!(target_endian = "little") && cfg!(target_pointer_width = "64");
-    if kind != 0 && as_taken { Some(0xc000_0000 | kind) } else { None }
+    // The flag for the lowest byte first, as the program assumes.
+    let as_taken = cfg!(target_endian = "little") && cfg!(target_pointer_width = "64") == is_wide;
+    if kind != 0 && as_taken { Some(0x4000_0000 | kind) } else { None }
 };
 
 /// On x86-64, calls from here on are those of another table (x32), which no system uses.

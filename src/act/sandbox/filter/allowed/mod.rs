@@ -5,7 +5,11 @@
 //! fails with an error that programs live with. A call ends the process only if no rsync and no C
 //! library makes it in good faith.
 
+mod kinds;
+
 use nix::libc::{self, c_int, c_long};
+
+use kinds::{FADVISE, FCHMODAT2, FIRST, FIRST_CHANGES, FSTATAT, KEXEC_FILE_LOAD, MMAP, OPEN_TREE_ATTR, OWN, TWICE};
 
 use super::program::{Answer, Rule, Test};
 use crate::decide::sandbox::spec::Filter;
@@ -16,68 +20,39 @@ const ALLOWED: &[c_long] = &[
     // Descriptors, and what is read and written through them.
     libc::SYS_read, libc::SYS_write, libc::SYS_readv, libc::SYS_writev, libc::SYS_pread64, libc::SYS_pwrite64, libc::SYS_lseek,
     libc::SYS_close, libc::SYS_close_range, libc::SYS_dup, libc::SYS_dup3, libc::SYS_pipe2, libc::SYS_ftruncate, libc::SYS_fallocate,
-    libc::SYS_fsync, libc::SYS_fdatasync, libc::SYS_fadvise64,
-    #[cfg(target_arch = "x86_64")] libc::SYS_dup2,
-    #[cfg(target_arch = "x86_64")] libc::SYS_pipe,
+    libc::SYS_fsync, libc::SYS_fdatasync, FADVISE,
     // Waiting for them.
     libc::SYS_ppoll, libc::SYS_pselect6,
-    #[cfg(target_arch = "x86_64")] libc::SYS_poll,
-    #[cfg(target_arch = "x86_64")] libc::SYS_select,
     // Looking at files and directories. What is seen there, Landlock and the view decide.
-    libc::SYS_fstat, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_faccessat, libc::SYS_faccessat2,
+    libc::SYS_fstat, FSTATAT, libc::SYS_statx, libc::SYS_statfs, libc::SYS_fstatfs, libc::SYS_faccessat, libc::SYS_faccessat2,
     libc::SYS_readlinkat, libc::SYS_getdents64, libc::SYS_getcwd, libc::SYS_chdir, libc::SYS_fchdir,
-    #[cfg(target_arch = "x86_64")] libc::SYS_stat,
-    #[cfg(target_arch = "x86_64")] libc::SYS_lstat,
-    #[cfg(target_arch = "x86_64")] libc::SYS_access,
-    #[cfg(target_arch = "x86_64")] libc::SYS_readlink,
     // Making, moving and removing names. Landlock decides about FIFOs and sockets, which rsync
     // before 3.5.0 stores. The asking half handles links.
     libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_symlinkat, libc::SYS_linkat, libc::SYS_unlinkat, libc::SYS_umask,
     #[cfg(not(target_arch = "riscv64"))] libc::SYS_renameat,
-    #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
-    #[cfg(target_arch = "x86_64")] libc::SYS_mknod,
-    #[cfg(target_arch = "x86_64")] libc::SYS_symlink,
-    #[cfg(target_arch = "x86_64")] libc::SYS_link,
-    #[cfg(target_arch = "x86_64")] libc::SYS_rename,
-    #[cfg(target_arch = "x86_64")] libc::SYS_unlink,
-    #[cfg(target_arch = "x86_64")] libc::SYS_rmdir,
     // Metadata.
     libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2, libc::SYS_fchown, libc::SYS_fchownat, libc::SYS_utimensat,
     libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_fgetxattr, libc::SYS_listxattr, libc::SYS_llistxattr, libc::SYS_flistxattr,
     libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, libc::SYS_removexattr, libc::SYS_lremovexattr, libc::SYS_fremovexattr,
-    #[cfg(target_arch = "x86_64")] libc::SYS_chmod,
-    #[cfg(target_arch = "x86_64")] libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")] libc::SYS_lchown,
-    #[cfg(target_arch = "x86_64")] libc::SYS_utime,
-    #[cfg(target_arch = "x86_64")] libc::SYS_utimes,
-    #[cfg(target_arch = "x86_64")] libc::SYS_futimesat,
     // Starting, becoming a program, ending, children. The process that loads the filter has yet to
     // become rsync; Landlock decides what else it may become.
     libc::SYS_execve, libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4, libc::SYS_waitid,
-    // This is how musl forks.
-    #[cfg(target_arch = "x86_64")] libc::SYS_fork,
     // Who and where it is: nothing of this changes anything.
     libc::SYS_getpid, libc::SYS_getppid, libc::SYS_gettid, libc::SYS_getuid, libc::SYS_geteuid, libc::SYS_getgid, libc::SYS_getegid,
     libc::SYS_getgroups, libc::SYS_uname, libc::SYS_getrusage, libc::SYS_getcpu,
     // How much memory a sort may take, and how many processors there are to allocate for, to glibc.
     libc::SYS_sysinfo, libc::SYS_sched_getaffinity,
-    #[cfg(target_arch = "x86_64")] libc::SYS_getrlimit,
     // Signals. `raise` and `abort` send them to a thread; Landlock decides about others from Linux
     // 6.12 on.
     libc::SYS_rt_sigaction, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigreturn, libc::SYS_rt_sigsuspend, libc::SYS_rt_sigtimedwait,
     libc::SYS_sigaltstack, libc::SYS_restart_syscall,
-    #[cfg(target_arch = "x86_64")] libc::SYS_pause,
     // Time, where the kernel gives a process no page to read it from.
     libc::SYS_clock_gettime, libc::SYS_clock_getres, libc::SYS_gettimeofday, libc::SYS_nanosleep, libc::SYS_clock_nanosleep,
-    #[cfg(target_arch = "x86_64")] libc::SYS_time,
     // Memory.
     libc::SYS_brk, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise,
     // Threads, which zstd has, and what a C library does when a program or a thread starts.
     libc::SYS_futex, libc::SYS_set_robust_list, libc::SYS_set_tid_address, libc::SYS_rseq, libc::SYS_membarrier, libc::SYS_sched_yield,
     libc::SYS_getrandom,
-    #[cfg(target_arch = "x86_64")] libc::SYS_arch_prctl,
-    #[cfg(target_arch = "riscv64")] RISCV_HWPROBE,
-    #[cfg(target_arch = "riscv64")] RISCV_FLUSH_ICACHE,
 ];
 
 /// Allowed besides where there is no history: the C library's modules may ask a service for names
@@ -101,23 +76,9 @@ const CHANGES: &[c_long] = &[
     libc::SYS_ftruncate, libc::SYS_fallocate, libc::SYS_fsync, libc::SYS_fdatasync,
     libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_symlinkat, libc::SYS_linkat, libc::SYS_unlinkat, libc::SYS_renameat2,
     #[cfg(not(target_arch = "riscv64"))] libc::SYS_renameat,
-    #[cfg(target_arch = "x86_64")] libc::SYS_mkdir,
-    #[cfg(target_arch = "x86_64")] libc::SYS_mknod,
-    #[cfg(target_arch = "x86_64")] libc::SYS_symlink,
-    #[cfg(target_arch = "x86_64")] libc::SYS_link,
-    #[cfg(target_arch = "x86_64")] libc::SYS_rename,
-    #[cfg(target_arch = "x86_64")] libc::SYS_unlink,
-    #[cfg(target_arch = "x86_64")] libc::SYS_rmdir,
     libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2, libc::SYS_fchown, libc::SYS_fchownat, libc::SYS_utimensat,
     libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, libc::SYS_removexattr, libc::SYS_lremovexattr, libc::SYS_fremovexattr,
-    #[cfg(target_arch = "x86_64")] libc::SYS_chmod,
-    #[cfg(target_arch = "x86_64")] libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")] libc::SYS_lchown,
-    #[cfg(target_arch = "x86_64")] libc::SYS_utime,
-    #[cfg(target_arch = "x86_64")] libc::SYS_utimes,
-    #[cfg(target_arch = "x86_64")] libc::SYS_futimesat,
     libc::SYS_clone, libc::SYS_socketpair,
-    #[cfg(target_arch = "x86_64")] libc::SYS_fork,
 ];
 
 /// A shared lock, which whoever removes snapshots respects, and no other.
@@ -139,14 +100,15 @@ pub(super) fn spared(gate: u32) -> [Test; 2] {
 /// Calls that are allowed but for some arguments.
 #[rustfmt::skip]
 const ALLOWED_BUT: &[(c_long, &[Test])] = &[
-    #[cfg(target_arch = "x86_64")] (libc::SYS_open, &[any(1, NAMELESS), equal(1, libc::O_ACCMODE, libc::O_ACCMODE), equal(1, EMPTYING, libc::O_TRUNC)]),
+    #[cfg(any(target_arch = "x86_64", target_arch = "arm"))]
+    (libc::SYS_open, &[any(1, NAMELESS), equal(1, libc::O_ACCMODE, libc::O_ACCMODE), equal(1, EMPTYING, libc::O_TRUNC)]),
     // rsync's two processes use a pair of streams. Other types could send to a named socket, and
     // for other families the kernel would load modules.
     (libc::SYS_socketpair, &[other(0, !0, libc::AF_UNIX), other(1, 0xf, libc::SOCK_STREAM)]),
     // Usual threads and children: no namespaces, no tracing, no other parent.
     (libc::SYS_clone, &[any(0, !USUAL_CHILD)]),
     // Private memory. The C library reads its tables if it cannot map them shared.
-    (libc::SYS_mmap, &[any(3, libc::MAP_SHARED)]),
+    (MMAP, &[any(3, libc::MAP_SHARED)]),
     // A rename may spare what is there, but not exchange it or leave a device behind.
     (libc::SYS_renameat2, &[any(4, !RENAME_NOREPLACE)]),
     // Its own limits it may lower, the gate's it may not.
@@ -178,15 +140,6 @@ const DEADLY: &[c_long] = &[
     libc::SYS_fsconfig, libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr,
     libc::SYS_init_module, libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_kexec_load, KEXEC_FILE_LOAD,
 ];
-
-// The kernel's numbers that are not in libc, or not for every processor.
-const FCHMODAT2: c_long = 452;
-const OPEN_TREE_ATTR: c_long = 467;
-const KEXEC_FILE_LOAD: c_long = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
-#[cfg(target_arch = "riscv64")]
-const RISCV_HWPROBE: c_long = 258;
-#[cfg(target_arch = "riscv64")]
-const RISCV_FLUSH_ICACHE: c_long = 259;
 
 /// `RENAME_NOREPLACE` (renameat2(2)), which musl's constants have no name for.
 const RENAME_NOREPLACE: c_int = 1;
@@ -237,7 +190,8 @@ const USUAL_CHILD: c_int = 0xff
 pub(super) fn rules(which: Filter, view: bool, spared: &[Test; 2]) -> Vec<(c_long, Rule<'_>)> {
     let always = |answer| move |number: &c_long| (*number, Rule::always(answer));
     let but = |answer| move |(number, unless): &(c_long, &'static [Test])| (*number, Rule { answer, unless });
-    let mut rules: Vec<(c_long, Rule<'_>)> = ALLOWED.iter().map(always(Answer::Allow)).collect();
+    let allowed = [ALLOWED, FIRST, FIRST_CHANGES, OWN].into_iter().flatten();
+    let mut rules: Vec<(c_long, Rule<'_>)> = allowed.map(always(Answer::Allow)).collect();
     let signal = Rule { answer: Answer::Allow, unless: spared };
     rules.extend(SIGNALS.iter().map(|number| (*number, signal)));
     rules.push((libc::SYS_openat, Rule { answer: Answer::Allow, unless: if view { &OPENING_IN_VIEW } else { &OPENING } }));
@@ -251,10 +205,14 @@ pub(super) fn rules(which: Filter, view: bool, spared: &[Test; 2]) -> Vec<(c_lon
         rules.push(but(Answer::NotPermitted)(&KEEPS));
     }
     if which == Filter::Browse {
-        rules.retain(|(number, _)| !CHANGES.contains(number));
+        rules.retain(|(number, _)| !CHANGES.contains(number) && !FIRST_CHANGES.contains(number));
         rules.push(but(Answer::NotPermitted)(&LOADED));
     }
     rules.extend(DEADLY.iter().map(always(Answer::End)));
+    for (one, other) in TWICE {
+        let rule = rules.iter().find(|(number, _)| number == one).map(|(_, rule)| *rule);
+        rules.extend(rule.map(|rule| (*other, rule)));
+    }
     rules.sort_by_key(|(number, _)| *number);
     rules
 }
