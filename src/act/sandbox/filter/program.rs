@@ -242,7 +242,7 @@ mod tests {
             (low & test.mask == test.value) != test.not
         };
         let other = if number < 424 { Answer::NotPermitted } else { Answer::NotKnown };
-        match rules.binary_search_by_key(&c_long::from(number), |(named, _)| *named) {
+        match rules.binary_search_by_key(&(number as c_long), |(named, _)| *named) {
             Ok(at) => rules[at].1.unless.iter().find(|test| holds(test)).map_or(rules[at].1.answer, |test| test.then),
             Err(_) => other,
         }
@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_looked_for_make_no_program() {
-        for numbers in [&[-1][..], &[1 << 32], &[u32::MAX.into()], &[2, 1], &[1, 1]] {
+        let too_high = c_long::checked_shl(1, 32).unwrap_or(-1);
+        for numbers in [&[-1][..], &[too_high], &[u32::MAX as c_long], &[2, 1], &[1, 1]] {
             let rules: Vec<_> = numbers.iter().map(|number| (*number, Rule::always(Answer::Allow))).collect();
             assert_eq!(program(MINE, &rules), None, "{numbers:?}");
         }

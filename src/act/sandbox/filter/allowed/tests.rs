@@ -100,7 +100,7 @@ fn what_leads_to_proc_is_not_known_where_there_is_none_and_else_is_as_ever() {
     }
 }
 
-/// Calls by their numbers on x86-64, with arguments that would reach the kernel's own checks where
+/// Calls by their numbers on x86-64, and what these are on 32-bit ARM, with arguments that would reach the kernel's own checks where
 /// those count, and how each ends: `P` is not permitted, `N` is not known, `K` ends the process;
 /// anything else is what the kernel says.
 const CALLS: &str = r#"
@@ -218,6 +218,39 @@ of_history = [
     ('sendmsg', P, 46, -1, buffer, 0),
     ('recvmsg', P, 47, -1, buffer, 0),
 ]
+# Numbers from 424 on are the same everywhere; what is not here ARM has not.
+arm = {
+    2: 5, 9: 192, 16: 54, 29: 307, 30: 305, 40: 187, 41: 281, 42: 283, 44: 290, 46: 296, 47: 297, 49: 282, 50: 284, 53: 288, 56: 120,
+    62: 37, 64: 299, 68: 303, 72: 55, 73: 143, 76: 92, 85: 8, 101: 26, 105: 213, 109: 57, 112: 66, 126: 185, 129: 178, 135: 136, 141: 97,
+    144: 156, 155: 218, 157: 172, 161: 61, 165: 21, 166: 52, 169: 88, 175: 128, 176: 129, 179: 131, 203: 241, 206: 243, 216: 253,
+    222: 257, 227: 262, 240: 274, 246: 347, 248: 309, 249: 310, 250: 311, 251: 314, 257: 322, 272: 337, 275: 340, 290: 356, 291: 357,
+    294: 360, 298: 364, 300: 367, 302: 369, 303: 370, 304: 371, 308: 375, 310: 376, 311: 377, 313: 379, 316: 382, 317: 383, 319: 385,
+    320: 401, 321: 386, 322: 387, 323: 388,
+}
+if ctypes.sizeof(long) == 4:
+    both = [(name, answer, arm.get(number, number), *words) for name, answer, number, *words in both if number in arm or number >= 424]
+    of_history = [(name, answer, arm[number], *words) for name, answer, number, *words in of_history]
+    # Calls in another form, and those that have had others in them.
+    both += [
+        ('fcntl64 SETOWN', P, 221, 0, 8, os.getpid()),
+        ('fcntl64 SETLK64', P, 221, 0, 13, buffer),
+        ('fcntl64 OFD_SETLK', P, 221, 0, 37, buffer),
+        ('fcntl64 SETLEASE', P, 221, 0, 1024, 2),
+        ('fcntl64 GETFL', 0, 221, 1, 3, 0),
+        ('truncate64', P, 193, old, 0, 0, 0),
+        ('setuid of 16 bits', P, 23, 0),
+        ('setreuid', P, 203, 0, 0),
+        ('clock_settime64', P, 404, 0, buffer),
+        ('semtimedop_time64', P, 420, 0, buffer, 1, 0),
+        ('socketcall', P, 102, 1, buffer),
+        ('ipc', P, 117, 0, 0, 0, 0, 0),
+        ('syscall', P, 113, 21, 0, 0, 0, 0),
+        ('old mmap', P, 90, buffer),
+        ('old select', P, 82, buffer),
+        ('vfork', P, 190),
+        ('a private call', N, 0xf0004),
+    ]
+    of_history += [('send', P, 289, -1, buffer, 1, 0), ('recv', P, 291, -1, buffer, 1, 0), ('setsockopt', P, 294, -1, 1, 2, buffer, 4)]
 def tried(words):
     ctypes.set_errno(0)
     result = call(*words)
@@ -242,9 +275,10 @@ const PYTHON: &str = "/usr/bin/python3";
 #[test]
 fn what_cannot_be_said_in_rust_is_refused_too() {
     let mut python = Command::new(PYTHON);
-    let there = cfg!(target_arch = "x86_64") && python.args(["-c", "import ctypes"]).status().is_ok_and(|status| status.success());
+    let numbered = cfg!(any(target_arch = "x86_64", target_arch = "arm"));
+    let there = numbered && python.args(["-c", "import ctypes"]).status().is_ok_and(|status| status.success());
     if !there {
-        let _ = writeln!(io::stderr(), "skipped: calls by their numbers: needs {PYTHON} on x86-64");
+        let _ = writeln!(io::stderr(), "skipped: calls by their numbers: needs {PYTHON} on x86-64 or 32-bit ARM");
         return;
     }
     let directory = tempfile::tempdir().unwrap();
