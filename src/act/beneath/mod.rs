@@ -350,6 +350,8 @@ impl Root {
     /// it.
     fn open_at(&self, path: &Path, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        // The C library says so of each file in 32 bits, and it does not know this call.
+        let flags = if flags.contains(OFlag::O_PATH) { flags } else { flags | OFlag::O_LARGEFILE };
         let how = OpenHow::new().flags(flags).mode(mode);
         let how = how.resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         Ok(openat2(self.handle.as_fd(), path, how)?)
