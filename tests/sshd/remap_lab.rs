@@ -97,8 +97,9 @@ pub(crate) fn until_nobody_runs() {
     if !accounts::is_root() {
         return;
     }
-    let all = [from(), to()];
-    let is_theirs = |id: &u32| all.iter().any(|account| *id == account.uid || (first(account)..first(account) + 65_536).contains(id));
+    // Asked of every process again and again, and each answer takes a look into `/etc/subuid`.
+    let all = [from(), to()].map(|account| (account.uid, first(&account)));
+    let is_theirs = |id: &u32| all.iter().any(|(uid, first)| id == uid || (*first..first + 65_536).contains(id));
     let users = |status: String| {
         let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default().to_owned();
         line.split_whitespace().map(|word| word.parse().unwrap()).collect::<Vec<u32>>()
