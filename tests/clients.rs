@@ -1,4 +1,5 @@
 //! `snapgate init`, `add-client` and its like, with real accounts and a real sshd, in a copy of this machine.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking, its helpers too")]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -24,4 +25,47 @@ fn clients_come_change_and_go_and_what_fails_or_is_killed_leaves_nothing_half() 
         return skip(said.lines().last().unwrap_or("it cannot be tried here"));
     }
     assert!(output.status.success() && said.contains("== clients come and go"), "{said}");
+    scan(&said);
+}
+
+/// What a camera sees of a drawing on a terminal with dark ground, read as a QR code.
+fn scanned(drawn: &[&str]) -> String {
+    const POINTS: usize = 4;
+    let letters: Vec<Vec<char>> = drawn.iter().map(|line| line.chars().collect()).collect();
+    let (width, height) = (letters[0].len() * POINTS, letters.len() * 2 * POINTS);
+    let is_light = |x: usize, y: usize| match letters[y / 2][x] {
+        '█' => true,
+        '▀' => y % 2 == 0,
+        '▄' => y % 2 == 1,
+        ' ' => false,
+        other => panic!("{other:?}"),
+    };
+    let point = |at: usize| if is_light(at % width / POINTS, at / width / POINTS) { 255 } else { 0 };
+    let image: Vec<u8> = (0..width * height).map(point).collect();
+    let mut reader = quircs::Quirc::new();
+    let codes: Vec<_> = reader.identify(width, height, &image).map(|code| code.unwrap().decode().unwrap()).collect();
+    assert_eq!(codes.len(), 1, "{}", drawn.join("\n"));
+    String::from_utf8(codes[0].payload.clone()).unwrap()
+}
+
+/// The code of `add-client --qr` makes the files that are printed above it, and pushes by the printed line.
+fn scan(said: &str) {
+    let printed = said.split("On the client, as ").nth(1).unwrap();
+    let blocks: Vec<String> = printed.split("\n\n").filter(|block| block.starts_with("    ")).map(unindented).collect();
+    let [config, known, cron, ..] = &blocks[..] else { panic!("{printed}") };
+    let drawn: Vec<&str> = printed.lines().skip_while(|line| !line.starts_with('█')).take_while(|line| !line.is_empty()).collect();
+    let lines = scanned(&drawn);
+    let (files, push) = lines.split_once("\ncd;").unwrap();
+    assert!(push.ends_with('\n') && cron.ends_with(push) && push.starts_with("rsync -"), "{lines}\n{cron}");
+
+    let home = tempfile::tempdir().unwrap();
+    let ran = Command::new("sh").arg("-ec").arg(files).env("HOME", home.path()).status().unwrap();
+    assert!(ran.success(), "{files}");
+    let written = |name: &str| std::fs::read_to_string(home.path().join(".ssh").join(name)).unwrap();
+    assert_eq!(written("config"), config.replace("\n    ", "\n "));
+    assert_eq!(written("known_hosts"), *known);
+}
+
+fn unindented(block: &str) -> String {
+    block.lines().map(|line| line.strip_prefix("    ").unwrap().to_owned() + "\n").collect()
 }

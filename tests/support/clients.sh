@@ -191,7 +191,7 @@ snapgate add-client web1 --key "$key" --preset timemachine --host backup.example
 if command -v crontab >/dev/null; then as_me 'crontab -r' 2>/dev/null || true; fi
 as_me 'sh /tmp/script ~/'
 snapgate add-client web1 --key "$key" --preset timemachine --host backup.example.org --qr >/tmp/said </dev/null || [ $? = 1 ]
-[ "$(grep -c '^█████████' /tmp/said)" -ge 2 ]
+cat /tmp/said # for tests/clients.rs, which reads its code
 grep -q '^    OnCalendar=\*-\*-\* \*:[0-9][0-9]:00$' /tmp/said
 grep -q precious /srv/backups/web1/current/file
 sleep 1
