@@ -80,7 +80,7 @@ impl Known {
             let (keys, is_root) = (self.keys(), self.account.is_root());
             let others = |paths: &[PathBuf]| if is_root || is_oneself { Vec::new() } else { open_to(paths) };
             let own_keys = others(&keys.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
-            Seen { barred, stock, keys, hands: others(&guarded), own_keys, links }
+            Seen { barred, stock, keys, hands: others(&guarded), own_keys, writes_rc: !others(&self.rc()).is_empty(), links }
         };
         let mut seen: Seen = if is_oneself {
             looks()
@@ -100,6 +100,13 @@ impl Known {
             seen.barred.retain(|barred| barred.path != above || barred.at != above || barred.need != Need::Fill);
         }
         Some(Asked { seen, may_make })
+    }
+
+    /// ~/.ssh/rc, or the directory in which it would be made.
+    fn rc(&self) -> Vec<PathBuf> {
+        let rc = self.login.as_ref().map(|login| login.home.join(".ssh/rc"));
+        let nearest = rc.as_deref().and_then(|rc| rc.ancestors().take(3).find(|path| path.exists()));
+        nearest.map(Path::to_path_buf).into_iter().collect()
     }
 
     fn wanted(&self, policy: &Policy, site: &Site) -> Vec<Wanted> {

@@ -165,7 +165,8 @@ pub(super) fn loose(world: &World<'_>) -> Vec<Finding> {
         let is_gate = known.has_the_gate_for_a_shell();
         let account = known.account.name.as_str();
         let entry = Entry { account, user: &user, keyed: None, shell: &home.shell, is_gate, forced: None, groups: None, is_root };
-        Some(login::loose(entry, known.sshd.as_ref()?, &asked.seen.keys, &asked.seen.own_keys))
+        let seen = &asked.seen;
+        Some(login::loose(entry, known.sshd.as_ref()?, &seen.keys, &seen.own_keys, seen.writes_rc))
     });
     found.flatten().collect()
 }

@@ -85,6 +85,8 @@ pub(crate) struct Seen {
     pub hands: Vec<PathBuf>,
     /// Files of keys that it could change.
     pub own_keys: Vec<PathBuf>,
+    /// Whether it could write the file that sshd runs for it, ~/.ssh/rc.
+    pub writes_rc: bool,
     /// The most names that a file of its newest snapshot has.
     pub links: u64,
 }

@@ -30,6 +30,9 @@ pub struct Keys {
     /// Those that may forward connections where sshd's settings let them.
     #[serde(default)]
     pub bare: u64,
+    /// Those for which sshd runs ~/.ssh/rc where its settings let it.
+    #[serde(default)]
+    pub with_rc: u64,
     /// Those whose `expiry-time` is over: sshd takes none of them, and they count nowhere else.
     #[serde(default)]
     pub expired: u64,
@@ -53,6 +56,7 @@ impl Keys {
             command: self.command.or_else(|| more.command.clone()),
             others: self.others + more.others,
             bare: self.bare + more.bare,
+            with_rc: self.with_rc + more.with_rc,
             expired: self.expired + more.expired,
             cut: self.cut || more.cut,
         }
@@ -68,7 +72,8 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
         if expires(&options).is_some_and(|at| at < now) {
             return Keys { expired: all.expired + 1, ..all };
         }
-        all.bare += u64::from(is_bare(&options));
+        all.bare += u64::from(may(&options, "port-forwarding"));
+        all.with_rc += u64::from(may(&options, "user-rc"));
         let Some(command) = forced_by_key(line) else { return Keys { others: all.others + 1, ..all } };
         let leads = command_leads(&command, &leads);
         match leads {
@@ -135,12 +140,13 @@ fn words(options: &str) -> Vec<String> {
     apart.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// Whether these options let a key forward connections: a later word wins (sshd(8), "restrict").
-fn is_bare(options: &[String]) -> bool {
-    options.iter().fold(true, |bare, word| match word.to_ascii_lowercase().as_str() {
-        "restrict" | "no-port-forwarding" => false,
-        "port-forwarding" => true,
-        _ => bare,
+/// Whether these options leave this right to a key: a later word wins (sshd(8), "restrict").
+fn may(options: &[String], right: &str) -> bool {
+    options.iter().fold(true, |may, word| match word.to_ascii_lowercase().as_str() {
+        "restrict" => false,
+        word if word.strip_prefix("no-") == Some(right) => false,
+        word if word == right => true,
+        _ => may,
     })
 }
 

@@ -51,8 +51,17 @@ fn keys_are_counted_by_where_they_lead() {
         restrict,command=\"/usr/bin/snapgate-shell --client \\\"a b\\\"\" ssh-ed25519 AAAA x\n\
         Command=\"snapgate-shell rrsync -wo /srv\",from=\"192.0.2.1\" ssh-rsa AAAA\ncommand=\"/bin/sh\" ssh-rsa AAAA\n  command=\"open ssh-rsa AAAA\n\
         command=\"/usr/local/bin/wrapper\" ecdsa-sha2-nistp256 AAAA\ncommand=\"/usr/bin/rrsync -wo /srv\" ssh-ed25519 AAAA\n";
-    let found =
-        Keys { gated: 2, worded: 2, unclear: 1, astray: 2, command: Some("/bin/sh".to_owned()), others: 1, bare: 5, ..Keys::default() };
+    let found = Keys {
+        gated: 2,
+        worded: 2,
+        unclear: 1,
+        astray: 2,
+        command: Some("/bin/sh".to_owned()),
+        others: 1,
+        bare: 5,
+        with_rc: 5,
+        ..Keys::default()
+    };
     assert_eq!(keys(text, DateTime::UNIX_EPOCH, leads), found);
     for no_key in
         ["ssh-ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----", "b3BlbnNzaC1rZXktdjE", "ssh-ed25519 laptop", "restrict ssh-ed25519 ..."]
@@ -232,7 +241,7 @@ fn a_key_that_may_forward_is_told_unless_it_is_restricted_or_sshd_forbids_it() {
         let settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
         let held = keys(format!("{options}ssh-ed25519 AAAA x\n").as_bytes(), DateTime::UNIX_EPOCH, leads);
         let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(held) }];
-        loose(entry(&origin, Path::new("/bin/sh")), &settings, &files, &[])
+        loose(entry(&origin, Path::new("/bin/sh")), &settings, &files, &[], false)
     };
     for (lines, options, is_open) in [
         ("allowtcpforwarding yes\nallowstreamlocalforwarding no\n", "", true),
@@ -251,9 +260,37 @@ fn a_key_that_may_forward_is_told_unless_it_is_restricted_or_sshd_forbids_it() {
             "{lines} {options}: {found:?}"
         );
     }
-    let rc = found("permituserrc yes\n", "");
-    assert!(matches!(&rc[..], [one] if !one.wrong && one.message.contains("~/.ssh/rc")), "{rc:?}");
     assert!(found("permituserenvironment yes\n", "restrict ")[0].wrong);
+}
+
+#[test]
+fn a_file_that_sshd_runs_before_the_gate_is_wrong_where_the_account_can_write_it() {
+    let origin = Origin { file: "web1.yaml".into(), line: 2 };
+    let (sh, gate, command) = ("/bin/sh", "/usr/bin/snapgate-shell", "command=\"/usr/bin/snapgate-shell\"");
+    let free = "forcecommand none\npermituserrc yes\n";
+    let (wrong, unseen) = (Some(true), Some(false));
+    for (lines, shell, options, writes_rc, expected) in [
+        (free, sh, command.to_owned(), true, wrong),
+        (free, sh, format!("no-pty,{command}"), true, wrong),
+        (free, sh, format!("restrict,user-rc,{command}"), true, wrong),
+        (free, sh, format!("restrict,port-forwarding,{command}"), true, None),
+        (free, sh, format!("no-user-rc,{command}"), true, None),
+        (free, sh, command.to_owned(), false, None),
+        (free, gate, command.to_owned(), true, None),
+        ("forcecommand none\npermituserrc no\n", sh, command.to_owned(), true, None),
+        ("permituserrc yes\n", sh, String::new(), true, None),
+        ("forcecommand none\npermituserrc yes\nauthorizedkeyscommand /bin/x\n", sh, format!("restrict,{command}"), true, unseen),
+        ("forcecommand none\npermituserrc yes\nauthorizedkeyscommand /bin/x\n", sh, format!("restrict,{command}"), false, None),
+    ] {
+        let settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
+        let held = keys(format!("{options} ssh-ed25519 AAAA x\n").trim_start().as_bytes(), DateTime::UNIX_EPOCH, leads);
+        let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(held) }];
+        let entry = Entry { is_gate: shell == gate, ..entry(&origin, Path::new(shell)) };
+        let found = loose(entry, &settings, &files, &[], writes_rc);
+        let rc = found.iter().find(|one| one.message.contains("~/.ssh/rc"));
+        assert_eq!(rc.map(|one| one.wrong), expected, "{lines} {shell} {options} {writes_rc}: {found:?}");
+        assert!(loose(Entry { is_root: true, ..entry }, &settings, &files, &[], writes_rc).iter().all(|one| !one.message.contains("/rc")));
+    }
 }
 
 #[test]
