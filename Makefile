@@ -194,7 +194,8 @@ dist-aarch64: pages
 dist-armv7: pages
 	@built=$$(packaging/cross armv7l) && packaging/dist armv7l "$$built" target/pages
 
-# The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's.
+# The package from `apt install` to purge, on a bare Debian; as root. RELEASE=trixie for another release than this machine's,
+# UPGRADE_FROM=COMMIT to build that, upgrade from it and downgrade to it.
 package-test: build-needs
 	@tests/support/package.sh $(RELEASE)
 

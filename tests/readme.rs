@@ -25,7 +25,9 @@ fn skip(why: &str) {
 #[test]
 fn no_step_leaves_a_client_with_more_than_the_gate_and_none_needs_what_comes_later() {
     let section = section();
-    let at = |text: &str| section.find(text).unwrap_or_else(|| panic!("`{text}` is not in the README's five minutes"));
+    let (package, steps) = section.split_once("\n1. ").unwrap();
+    assert_eq!(package.lines().filter(|line| line.starts_with("    ")).count(), 4, "from the package to a snapshot");
+    let at = |text: &str| steps.find(text).unwrap_or_else(|| panic!("`{text}` is not in the README's five minutes"));
     assert!(at("50-snapgate.conf /etc/ssh") < at("snapgate add-client"), "an account without the sshd block has a shell");
     assert!(at("reload ssh") < at("snapgate add-client"));
     assert!(at("snapgate init") < at("snapgate add-client"));

@@ -69,7 +69,7 @@ fn a_server_with_the_file_takes_pushes_and_neither_forwards_nor_gives_a_terminal
     let server = Setup::new().client("web1", "keys: [$KEY]\n").sshd(&top).unforced().start();
     let (web1, source) = (server.client("web1"), server.source("data"));
     tree::small(&source);
-    // ~/.ssh/rc would run before any ForceCommand.
+    // ~/.ssh/rc would run before the command of a key. Either PermitUserRC or ForceCommand keeps it from that.
     let home = web1.account().home;
     let mark = server.source("mark").join("rc-ran");
     support::mode(mark.parent().unwrap(), 0o777);
