@@ -7,7 +7,7 @@
 #   ROOTS=DIR          keeps the bare roots there, and takes them from there the next time
 #
 # Two roots are made with mmdebstrap from this machine's own apt sources. In the one a newcomer installs the package and pushes;
-# then it is upgraded, downgraded, removed and purged (package/). In the other are systemd, lintian, AppArmor and fail2ban. Where that cannot be done it says
+# then cron pushes, fail2ban bans, and it is upgraded, downgraded, removed and purged (package/). In the other are systemd, lintian, AppArmor and fail2ban. Where that cannot be done it says
 # why and ends with 77. `bare.sh` makes the roots and enters them.
 set -euo pipefail
 
@@ -40,7 +40,7 @@ make)
         >"$work/tools.log" 2>&1 &
     tools=$!
     # A server that somebody has reached by ssh so far.
-    bare ca-certificates,openssh-server,perl-base server
+    bare ca-certificates,openssh-server,perl-base,cron,fail2ban server
     say "a bare $release with an sshd"
     enter "$work/server" "$work/shared" newcomer || fail "a newcomer's server; the lines above say at what"
     wait "$tools" || { cat "$work/tools.log"; exit 77; }
@@ -175,6 +175,11 @@ life)
     sed -i '/^from:/d; s/^verbs:.*/verbs: [status]/' /etc/snapgate/policies/laptop.yaml
     push 2>/dev/null && fail "a client did what its policy has not"
     sed -i 's/^verbs:.*/verbs: [rsync, status]/' /etc/snapgate/policies/laptop.yaml
+
+    say "Debian's cron pushes, and its fail2ban bans who is refused"
+    cron_begins
+    fail2ban_bans
+    cron_pushes
 
     say "upgrade"
     # The store, and all that is a client's on this machine, to the inode's time.
