@@ -16,6 +16,7 @@
     reason = "a benchmark prints, and fails loudly"
 )]
 
+mod clients;
 mod history;
 mod keys;
 mod memory;
@@ -26,7 +27,6 @@ mod refusals;
 mod restores;
 mod site;
 mod starts;
-mod status;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,9 +40,9 @@ use site::Gate;
 use support::limits::{self, met};
 
 /// What may be asked for alone.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 13] = [
     "--history", "--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status",
-    "--keys",
+    "--digest", "--watch", "--keys",
 ];
 
 fn main() -> ExitCode {
@@ -85,7 +85,13 @@ fn main() -> ExitCode {
         owners::owners(root.path(), files);
     }
     if only("--status") {
-        status::status(root.path());
+        clients::status(root.path());
+    }
+    if only("--digest") {
+        clients::digest(root.path());
+    }
+    if only("--watch") {
+        clients::watch(root.path());
     }
     if only("--keys") {
         keys::keys(root.path());
