@@ -4,9 +4,19 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
 /// As many threads as there are processors for this process.
 pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// The same where a look at the bounds of a container would take longer than the work: as many as this
+/// process may run on.
+pub fn cores() -> usize {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };
+    (0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or_default()).count()
 }
 
 /// Does the work for each item, by no more than so many threads; what came of it is in the order of

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use snapgate::act::config::{self, keyring};
+use snapgate::decide::keys::Index;
 use snapgate::terms::{Fingerprint, base64};
 use support::{Ran, SNAPGATE, run, until};
 use tempfile::TempDir;
@@ -67,6 +68,11 @@ impl Lab {
         self.path().join(keyring::INDEX)
     }
 
+    /// What the index says.
+    pub(crate) fn read(&self) -> Index {
+        Index::read(&fs::read(self.index()).unwrap()).unwrap()
+    }
+
     /// Makes the index.
     pub(crate) fn refresh(&self) {
         keyring::refresh(self.path(), &config::load_site(self.path()).unwrap()).unwrap();
@@ -76,9 +82,9 @@ impl Lab {
     pub(crate) fn settle(&self, clients: &[&str]) {
         until("a change of the files would show", || {
             self.refresh();
-            let text = fs::read_to_string(self.index()).unwrap();
-            let has = |client: &&str| text.lines().any(|line| line.starts_with(&format!("{client} ")) && !line.ends_with(" -"));
-            clients.iter().all(has) && !text.lines().next().unwrap().contains(" -")
+            let index = self.read();
+            let has = |client: &&str| index.entries.get(&client.parse().unwrap()).is_some_and(|entry| entry.stamp.is_some());
+            clients.iter().all(has) && index.site.is_some() && index.directory.is_some()
         });
     }
 
@@ -100,4 +106,16 @@ impl Lab {
         let client = said.strip_prefix(&begin).unwrap().strip_suffix(&format!("\" {kind} {text}\n")).unwrap();
         Some(client.to_owned())
     }
+}
+
+/// These bytes with others in the place of some.
+pub(crate) fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let (mut changed, mut rest) = (Vec::new(), bytes);
+    while let Some(at) = rest.windows(from.len()).position(|part| part == from.as_bytes()) {
+        changed.extend_from_slice(&rest[..at]);
+        changed.extend_from_slice(to.as_bytes());
+        rest = &rest[at + from.len()..];
+    }
+    changed.extend_from_slice(rest);
+    changed
 }

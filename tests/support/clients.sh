@@ -29,7 +29,7 @@ refuses() {
     state | diff /tmp/before - || { echo "it changed something: $*"; exit 1; }
 }
 # The keys of a client by the index, which whoever changes clients brings up to date.
-indexed() { grep -c "^SHA256:[^ ]* $1 " /etc/snapgate/keys.index || true; }
+indexed() { grep -ac "^SHA256:[^ ]* $1 " /etc/snapgate/keys.index || true; }
 # Adds a client, whatever `check` has to say of this machine.
 adds() {
     local code=0

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 
-use super::{ENDING, POLICIES, Policies, contents, open_file};
+use super::{POLICIES, Policies, contents, open_file};
 use crate::decide::clients::edit::{edit, is_only};
 use crate::decide::policy::yaml::{Fault, text_of};
-use crate::decide::policy::{Site, read_policy};
+use crate::decide::policy::{ENDING, Site, read_policy};
 use crate::terms::ClientName;
 
 /// A top-level key of a policy, and its new value as YAML; `None` removes it.

@@ -8,12 +8,12 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::decide::policy::yaml::Fault;
-use crate::decide::policy::{Policy, Site, read_policy};
+use crate::decide::policy::{ENDING, Policy, Site, read_policy};
 use crate::terms::limits::MAX_CONFIG_FILE;
 use crate::terms::text::{printable_name, printable_path};
 use crate::terms::{ClientName, Code, Fingerprint, Reason, Request};
 
-use super::{ENDING, Policies, raw_open, vet};
+use super::{Policies, raw_open, vet};
 
 /// The reason where no policy in the directory speaks for a connection.
 fn no_policy(policies: &Path, detail: String) -> Reason {

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use nix::libc;
 use nix::sys::stat::Mode;
 use rustix::fs::{AtFlags, OFlags, Stat, openat, statat};
 
-use super::{ENDING, Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet, vet_within};
+use super::{Policies, SITE_FILE, broken_handle, contents, open_directory, raw_open, vet, vet_within};
 use crate::act::several;
-use crate::decide::keys::{Entry, Head, Index, Offer, Stamp};
+use crate::decide::keys::{BLOCK, Entry, Head, Index, Offer, Stamp, client, files};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::yaml::Fault;
-use crate::decide::policy::{Policy, Site, read_policy};
-use crate::terms::limits::{MAX_CONFIG_FILE, MAX_KEY_FILE, MAX_KEY_INDEX};
+use crate::decide::policy::{ENDING, Policy, Site, read_policy};
+use crate::terms::limits::{MAX_CONFIG_FILE, MAX_INDEX_HEAD, MAX_KEY_FILE, MAX_KEY_INDEX};
 use crate::terms::text::os_words;
 use crate::terms::{ClientName, Fingerprint, Origin};
 
@@ -63,13 +63,11 @@ pub fn holders(dir: &Path, offer: &Offer) -> Result<(Site, Holders), Fault> {
     let index = Opened::open(dir).filter(|index| index.head.site.is_some() && index.head.site == site_stamp);
     let asked = Asked { policies: &policies, site: &site, offer };
     let Some(index) = index else { return asked.of_all().map(|found| (site, found)) };
-    let claimants = index.claimants(offer);
-    let files = index.files();
-    let mut others = changed(&policies, files);
+    let said = index.claimants(offer).and_then(|claimants| Some((claimants, index.changed(&policies)?)));
+    let Some((claimants, mut others)) = said else { return asked.of_all().map(|found| (site, found)) };
     if index.head.directory.is_none() || index.head.directory != names_stamp {
-        let known: Vec<_> = files.lines().filter_map(Head::file).map(|(client, _)| client).collect();
-        let is_known = |client: &ClientName| known.binary_search(&client.as_str()).is_ok();
-        others.extend(policies.list()?.clients.into_iter().filter(|client| !is_known(client)));
+        let Some(known) = index.known() else { return asked.of_all().map(|found| (site, found)) };
+        others.extend(policies.list()?.clients.into_iter().filter(|client| !known.contains(client)));
     }
     let mut found = Holders::default();
     for (before, client) in claimants.iter().enumerate() {
@@ -101,36 +99,8 @@ fn keys(policy: &Policy) -> impl Iterator<Item = &Fingerprint> {
     policy.keys.iter().chain(&policy.restore.keys).flatten()
 }
 
-/// Bytes of lines of files that one thread reads before it takes the next ones.
-const AT_ONCE: usize = 16 * 1024;
-
-/// Those of these files that are not as they were. Ten thousand look-ups are most of what an answer
-/// costs, and nothing less would show what was written in place.
-fn changed(policies: &Policies, files: &str) -> Vec<ClientName> {
-    let (mut pieces, mut rest) = (Vec::new(), files);
-    while !rest.is_empty() {
-        let end = rest.bytes().skip(AT_ONCE).position(|byte| byte == b'\n').map_or(rest.len(), |at| AT_ONCE + at + 1);
-        let (piece, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        pieces.push(piece);
-        rest = after;
-    }
-    let found = several::each(pieces, several::processors(), |piece| {
-        // Two threads that look names up through one descriptor wait for its counter in the kernel: a fifth of the time.
-        let own = openat(&policies.handle, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty());
-        let names = own.as_ref().unwrap_or(&policies.handle);
-        let mut name = String::new();
-        let other = |line| {
-            let (client, stamp) = Head::file(line)?;
-            name.clear();
-            name.push_str(client);
-            name.push_str(ENDING);
-            let is_as_it_was = stamp.is_some() && stamp_of(names, &name) == stamp;
-            if is_as_it_was { None } else { client.parse().ok() }
-        };
-        piece.lines().filter_map(other).collect::<Vec<_>>()
-    });
-    found.into_iter().flatten().collect()
-}
+/// Threads that look at files: more find no more processors on most servers, and each costs its start.
+const LOOKERS: usize = 4;
 
 /// Who is looked for, and where.
 struct Asked<'a> {
@@ -171,40 +141,77 @@ impl Asked<'_> {
     }
 }
 
-/// An index that is whole, and that nobody but root and the running user may have written.
+/// An index that is whole, and that nobody but root and the running user may have written. Of what may be
+/// a megabyte only what an answer needs is read: it is written anew and never in place, so all of it is one.
 struct Opened {
     head: Head,
-    bytes: Vec<u8>,
+    file: File,
+    size: u64,
 }
 
 impl Opened {
     fn open(dir: &Path) -> Option<Self> {
         let file = existing(&dir.join(INDEX))?;
         let found = file.metadata().ok()?;
-        let ours = found.is_file() && (found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw()) && found.mode() & 0o022 == 0;
-        if !ours || found.len() > MAX_KEY_INDEX {
+        let (uid, size) = (found.uid(), found.len());
+        let ours = found.is_file() && (uid == 0 || uid == nix::unistd::geteuid().as_raw()) && found.mode() & 0o022 == 0;
+        if !ours || size > MAX_KEY_INDEX {
             return None;
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(found.len()).ok()?.saturating_add(1));
-        file.take(MAX_KEY_INDEX).read_to_end(&mut bytes).ok()?;
-        let head = Head::read(&bytes, bytes.len() as u64)?;
-        Some(Self { head, bytes })
+        let beginning = part(&file, 0, (MAX_INDEX_HEAD as u64).min(size))?;
+        Some(Self { head: Head::read(&beginning, size)?, file, size })
     }
 
-    /// The lines of keys, and those of files.
-    fn parts(&self) -> (&[u8], &[u8]) {
-        let [length, keys] = [self.head.length, self.head.keys].map(|bytes| usize::try_from(bytes).unwrap_or_default());
-        let (_, rest) = self.bytes.split_at_checked(length).unwrap_or_default();
-        rest.split_at_checked(keys).unwrap_or_default()
+    /// So many bytes from there on, or all that there are.
+    fn part(&self, from: u64, most: u64) -> Option<Vec<u8>> {
+        part(&self.file, from, most.min(self.size.checked_sub(from)?))
     }
 
-    fn claimants(&self, offer: &Offer) -> Vec<ClientName> {
-        Head::claimants(self.parts().0, &offer.fingerprint, &offer.account)
+    fn claimants(&self, offer: &Offer) -> Option<Vec<ClientName>> {
+        self.head.claimants(&|from, most| self.part(from, most), &offer.fingerprint, &offer.account)
     }
 
-    fn files(&self) -> &str {
-        str::from_utf8(self.parts().1).unwrap_or_default()
+    fn block(&self, number: u64) -> Option<Vec<u8>> {
+        part(&self.file, self.head.block(number), BLOCK as u64)
     }
+
+    /// Those of its files that are not as they were. Ten thousand look-ups are most of what an answer
+    /// costs, and nothing less would show what was written in place. `None`: it is no index.
+    fn changed(&self, policies: &Policies) -> Option<Vec<ClientName>> {
+        let blocks: Vec<_> = (0..self.head.blocks).collect();
+        let found = several::each(blocks, several::cores().min(LOOKERS), |number| {
+            // Two threads that look names up through one descriptor wait for its counter in the kernel: a fifth of the time.
+            let own = openat(&policies.handle, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, rustix::fs::Mode::empty());
+            let names = own.as_ref().unwrap_or(&policies.handle);
+            let mut changed = Vec::new();
+            for file in files(&self.block(number)?) {
+                let (name, stamp) = file?;
+                if stamp.is_none() || stamp_of(names, name) != stamp {
+                    changed.push(client(name)?);
+                }
+            }
+            Some(changed)
+        });
+        let found: Option<Vec<_>> = found.into_iter().collect();
+        Some(found?.concat())
+    }
+
+    /// Every client of whose policy it says something.
+    fn known(&self) -> Option<BTreeSet<ClientName>> {
+        let mut known = BTreeSet::new();
+        for number in 0..self.head.blocks {
+            for file in files(&self.block(number)?) {
+                known.insert(client(file?.0)?);
+            }
+        }
+        Some(known)
+    }
+}
+
+fn part(file: &File, from: u64, length: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    file.read_exact_at(&mut bytes, from).ok()?;
+    Some(bytes)
 }
 
 fn existing(path: &Path) -> Option<File> {
@@ -220,7 +227,7 @@ fn stamp_at(path: &Path) -> Option<Stamp> {
     fs::symlink_metadata(path).ok().map(|found| stamp(&found))
 }
 
-fn stamp_of(names: &OwnedFd, name: &str) -> Option<Stamp> {
+fn stamp_of(names: &OwnedFd, name: impl rustix::path::Arg) -> Option<Stamp> {
     let found = statat(names, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     read_stamp(&found)
 }
@@ -298,7 +305,7 @@ pub fn refresh(dir: &Path, site: &Site) -> io::Result<()> {
         (client, entry)
     });
     let index = Index { site: site_stamp, directory, entries: entries.collect() };
-    if old.as_ref() == Some(&index) { Ok(()) } else { next.finish(index.text().as_bytes()) }
+    if old.as_ref() == Some(&index) { Ok(()) } else { next.finish(&index.bytes()) }
 }
 
 /// The same, with a note where it could not be done. Whoever may not write there leaves it as it is.
@@ -320,14 +327,14 @@ fn lists_any(dir: &Path, site: &Site) -> bool {
 
 fn read(dir: &Path) -> Option<Index> {
     // With its owner and mode, as whoever looks a key up sees them.
-    Opened::open(dir).and_then(|opened| Index::read(&opened.bytes))
+    Opened::open(dir).and_then(|opened| Index::read(&opened.part(0, opened.size)?))
 }
 
 /// What a policy says; `None` where there is none to be read.
 fn entry(policies: &Policies, site: &Site, client: &ClientName, old: Option<&Entry>, now: (i64, i64)) -> Option<Entry> {
     let (path, name) = (policies.path(client), format!("{client}{ENDING}"));
     if let Some(old) = old.filter(|old| old.stamp.is_some())
-        && old.stamp == stamp_of(&policies.handle, &name)
+        && old.stamp == stamp_of(&policies.handle, name.as_str())
     {
         return Some(old.clone());
     }
@@ -335,7 +342,7 @@ fn entry(policies: &Policies, site: &Site, client: &ClientName, old: Option<&Ent
     let before = stamp(&handle.metadata().ok()?);
     vet(&path, &handle, false).ok()?;
     let policy = read_policy(&path, &contents(&handle, &path).ok()?, client, site).ok()?;
-    let is_known = before.is_settled(now) && stamp_of(&policies.handle, &name) == Some(before);
+    let is_known = before.is_settled(now) && stamp_of(&policies.handle, name.as_str()) == Some(before);
     let keys: BTreeSet<_> = keys(&policy).cloned().collect();
     let account = if keys.is_empty() { String::new() } else { policy.user };
     Some(Entry { stamp: is_known.then_some(before), account, keys })

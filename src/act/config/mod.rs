@@ -15,7 +15,7 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
 use crate::decide::policy::yaml::Fault;
-use crate::decide::policy::{Policy, Site, read_policy, read_site};
+use crate::decide::policy::{ENDING, Policy, Site, read_policy, read_site};
 use crate::terms::limits::{MAX_CONFIG_FILE, MAX_POLICIES};
 use crate::terms::text::os_words;
 use crate::terms::{ClientName, Code, Reason};
@@ -34,9 +34,6 @@ pub const SITE_FILE: &str = "snapgate.yaml";
 
 /// The directory of policies.
 pub const POLICIES: &str = "policies";
-
-/// The end of a policy's file name.
-const ENDING: &str = ".yaml";
 
 /// Reads the site file in the directory of settings.
 ///

@@ -14,7 +14,7 @@ use crate::terms::limits::{MAX_ACCOUNT_NAME, MAX_KEY_TYPE, MAX_OFFERED_KEY, MAX_
 use crate::terms::text::{on_one_line, still_printable};
 use crate::terms::{ClientName, Fingerprint};
 
-pub use index::{Entry, Head, Index, Stamp};
+pub use index::{BLOCK, Entry, Head, Index, Known, Stamp, client, files};
 
 use self::line::Line;
 

@@ -51,6 +51,9 @@ pub const DEFAULT_SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
 /// The directory of the configuration. Never from the environment, which a client may influence.
 pub const DEFAULT_CONFIG: &str = "/etc/snapgate";
 
+/// The end of the name of a policy's file; a client's name is before it.
+pub const ENDING: &str = ".yaml";
+
 /// The default of `spool:`.
 pub const DEFAULT_SPOOL: &str = "/var/spool/snapgate";
 

@@ -12,6 +12,9 @@ pub const MAX_KEY_INDEX: u64 = 32 * 1024 * 1024;
 /// Bytes of the first line of that index.
 pub const MAX_INDEX_HEAD: usize = 256;
 
+/// Bytes of a line of a key in it: a fingerprint, `MAX_CLIENT_NAME`, `MAX_ACCOUNT_NAME`.
+pub const MAX_INDEX_LINE: u64 = 512;
+
 /// Bytes of a file that `import` reads: as many keys as a person would go through.
 pub const MAX_IMPORT: u64 = 4 * 1024 * 1024;
 
