@@ -12,6 +12,7 @@
 //! It never touches a repository, and a session never waits for it.
 
 mod adopt;
+mod budget;
 mod delivery;
 mod notices;
 mod pace;
@@ -28,24 +29,20 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 
 use crate::act::clock;
-use crate::act::mail::{self, NotSent};
-use crate::act::names;
 use crate::act::record::spool::{AccountSpool, Sent, SpoolError, Stamp};
 use crate::act::spools;
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::alerts::{self, Alerts, State};
 use crate::decide::speak::message;
-use crate::decide::speak::metrics::{Deliveries, MAIL};
-use crate::terms::limits::{
-    MAIL_LIFETIME, MAILS_TIME, MAX_BATCH, MAX_REFUSED_MAILS, MAX_ROUNDS, MAX_UNREACHABLE, MAX_WAITING, WATCH_TIMEOUT, WAYS_LONG,
-    WAYS_ROUNDS,
-};
-use crate::terms::text::counted;
-use crate::terms::{Audience, ComposedMail, Event, Mail};
+use crate::decide::speak::metrics::Deliveries;
+use crate::terms::limits::{MAX_BATCH, MAX_ROUNDS, MAX_WAITING, WAYS_LONG, WAYS_ROUNDS};
+use crate::terms::{Event, Mail};
 
 pub(crate) use self::adopt::{adopt, forget};
+use self::budget::Budget;
+pub use self::budget::watchdog;
 use self::delivery::Delivery;
-use self::pace::{Lately, Pace};
+use self::pace::Pace;
 pub use self::report::WatchReport;
 pub use self::trial::test;
 use self::turn::acquire;
@@ -78,7 +75,12 @@ impl From<SpoolError> for Ended {
 /// One pass over the spool: over every account's as root, otherwise over one's own. `flush` mails
 /// everything that is counted now.
 pub fn run(site: &Site, flush: bool) -> WatchReport {
-    let report = run_with(site, flush, &Means { now: &clock::now, go_on: &|| true });
+    run_within(site, flush, &Budget::new())
+}
+
+/// [`run`] within what is left of a process's time.
+pub fn run_within(site: &Site, flush: bool, budget: &Budget) -> WatchReport {
+    let report = passed(site, flush, &Means { now: &clock::now, go_on: &|| true }, budget);
     if report.sent > 0 {
         Stamp::Mailed.leave(&site.spool);
     }
@@ -90,20 +92,14 @@ pub fn ended(site: &Site) {
     Stamp::Ran("watch").leave(&site.spool);
 }
 
-/// Ends this process after [`WATCH_TIMEOUT`], whatever hangs. That loses nothing: see the top.
-pub fn watchdog() {
-    let dog = std::thread::Builder::new().spawn(|| {
-        std::thread::sleep(WATCH_TIMEOUT);
-        std::process::exit(i32::from(crate::terms::reason::exit::BUSY));
-    });
-    // Without a thread to spare the machine is in worse trouble than a long pass.
-    drop(dog);
-}
-
 /// [`run`] with a clock and a stop of one's own.
 pub fn run_with(site: &Site, flush: bool, means: &Means<'_>) -> WatchReport {
-    let ways = Ways::new(site);
-    let mut pass = Pass::new(site, means, &ways);
+    passed(site, flush, means, &Budget::new())
+}
+
+fn passed(site: &Site, flush: bool, means: &Means<'_>, budget: &Budget) -> WatchReport {
+    let ways = Ways::new(site, budget);
+    let mut pass = Pass::new(site, means, &ways, budget);
     for _ in 0..WAYS_ROUNDS {
         (pass.report.waiting, pass.report.refused, pass.report.busy) = (0, 0, 0);
         if pass.mails(flush).is_err() {
@@ -126,7 +122,7 @@ struct Pass<'a> {
     report: WatchReport,
     /// Accounts for which the mailer could not be reached. It is the same mailer for all.
     unreachable: usize,
-    begun: Instant,
+    budget: &'a Budget,
 }
 
 impl Pass<'_> {
@@ -140,6 +136,10 @@ impl Pass<'_> {
             }
         };
         for account in accounts {
+            if !self.budget.has_counting() {
+                self.problem("the time for this pass is used up: the accounts that are left are the next one's");
+                break;
+            }
             match account.map_err(Ended::Spool).and_then(|spool| self.account(&spool, flush)) {
                 Ok(()) => {}
                 Err(Ended::Stopped) => return Err(Stopped),
@@ -154,7 +154,7 @@ impl Pass<'_> {
     fn account(&mut self, spool: &AccountSpool, flush: bool) -> Result<(), Ended> {
         let (begun, mut delivery) = (Instant::now(), Delivery::default());
         for _ in 0..MAX_ROUNDS {
-            let Some(lock) = acquire(spool, flush)? else {
+            let Some(lock) = acquire(spool, flush && self.budget.has_mails())? else {
                 self.report.busy += 1;
                 self.ways.may_wait(spool);
                 return Ok(());
@@ -162,7 +162,7 @@ impl Pass<'_> {
             let left = self.round(spool, flush, &mut delivery);
             drop(lock);
             let left = left?;
-            if self.is_over(begun) || spool.news()?.iter().all(|id| left.contains(id)) {
+            if self.budget.is_over(begun) || spool.news()?.iter().all(|id| left.contains(id)) {
                 break;
             }
         }
@@ -192,7 +192,7 @@ impl Pass<'_> {
         loop {
             let batch = batches.next().unwrap_or_default();
             // Alerts are written with the last batch, so that what came together is told together.
-            let last = batches.peek().is_none();
+            let last = batches.peek().is_none() || !self.budget.has_counting();
             let alerts = if last { delivery.alerts_may(flush) } else { Alerts::Hold };
             let read = self.read(spool, batch, delivery.waiting, &mut left)?;
             state = self.absorb(spool, state, read, alerts, delivery)?;
@@ -319,91 +319,6 @@ impl Pass<'_> {
         self.report.counted += ids.len() as u64;
         delivery.waiting += drafts.len();
         Ok(state)
-    }
-
-    /// Tries every mail that waits, oldest first, until the mailer has no more of it.
-    fn deliver(&mut self, spool: &AccountSpool, delivery: &mut Delivery) -> Result<(), Ended> {
-        delivery.down |= self.unreachable >= MAX_UNREACHABLE || self.begun.elapsed() > MAILS_TIME || !self.wants_mail();
-        (delivery.waiting, delivery.alerts) = (0, 0);
-        let mut waiting = BTreeSet::new();
-        let all = spool.waiting()?;
-        let mut pace = if all.is_empty() { None } else { self.pace.of(spool.uid(), (self.means.now)()) };
-        let mut held = 0_u64;
-        for seq in all {
-            let mail = match spool.mail(seq, &|who| self.pace.speaks_for(spool.uid(), who)) {
-                Ok(Some(mail)) => mail,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.problem(&format!("a mail is left where it is: {error}"));
-                    continue;
-                }
-            };
-            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
-            let may = pace.as_ref().is_none_or(|sent| sent.may(mail.audience));
-            if worth_it && may && self.try_one(spool, &mail, pace.as_mut(), delivery)? {
-                continue;
-            }
-            held += u64::from(worth_it && !may && mail.audience == Audience::Alerts);
-            delivery.waiting += 1;
-            delivery.alerts += usize::from(mail.audience == Audience::Alerts);
-            waiting.insert(seq);
-        }
-        if let Some(refusals) = delivery.refusals(&spool.refusals(), &waiting) {
-            self.step()?;
-            spool.save_refusals(&refusals)?;
-        }
-        if held > 0 && !std::mem::replace(&mut delivery.held, true) {
-            let what = counted(held, "alert of account", "alerts of account");
-            self.problem(&format!("{what} {} wait: so many were sent of it in ten minutes", spool.uid()));
-        }
-        Ok(())
-    }
-
-    /// Tries one mail, and says whether it is out of the way now.
-    fn try_one(
-        &mut self,
-        spool: &AccountSpool,
-        mail: &ComposedMail,
-        pace: Option<&mut Lately>,
-        delivery: &mut Delivery,
-    ) -> Result<bool, Ended> {
-        self.step()?;
-        match mail::send(&route::settings(self.site, mail), mail, &|host, limit| {
-            names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
-        }) {
-            Ok(sent) => {
-                self.report.sent += 1;
-                delivery.tried.tried(MAIL, true);
-                for recipient in sent.left_out {
-                    self.problem(&format!("mail {} of account {} did not reach everybody: {recipient}", mail.seq, spool.uid()));
-                }
-                self.step()?;
-                spool.take_away(mail.seq)?;
-                // Where that cannot be noted, the next pass sends more.
-                let noted = pace.map_or(Ok(()), |pace| pace.sent(mail.audience, (self.means.now)()));
-                noted.unwrap_or_else(|error| self.problem(&error.to_string()));
-                return Ok(true);
-            }
-            Err(NotSent::Refused(why)) => {
-                delivery.tried.tried(MAIL, false);
-                delivery.refused.insert(mail.seq, why.clone());
-                let now = (self.means.now)();
-                let age = (now - spool.waits_since(mail, now)).to_std().unwrap_or_default();
-                self.problem(&format!("mail {} of account {} was refused: {why}", mail.seq, spool.uid()));
-                if age > MAIL_LIFETIME {
-                    self.step()?;
-                    spool.bury(mail.seq, &format!("refused for {} days, the last time with: {why}\n", age.as_secs() / 86400))?;
-                    return Ok(true);
-                }
-            }
-            Err(error) => {
-                delivery.tried.tried(MAIL, false);
-                delivery.down = true;
-                self.unreachable += usize::from(matches!(error, NotSent::Unreachable(_)));
-                self.problem(&format!("mail of account {} waits: {error}", spool.uid()));
-            }
-        }
-        Ok(false)
     }
 
     fn wants_mail(&self) -> bool {

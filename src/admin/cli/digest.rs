@@ -44,13 +44,13 @@ pub(super) fn run(directory: &Path, asked: &Digest) -> ExitCode {
 /// Sends what waits, and it with that. cron mails any output, so to a timer nothing is said but what went
 /// wrong.
 fn send(directory: &Path, quiet: bool) -> ExitCode {
-    watch::watchdog();
+    let budget = watch::watchdog();
     process::bound_memory();
     let site = match config::load_site(directory) {
         Ok(site) => site,
         Err(fault) => return print(Err((fault.to_string(), exit::CONFIG))),
     };
-    let report = watch::run(&site, false);
+    let report = watch::run_within(&site, false, &budget);
     watch::ended(&site);
     for problem in &report.problems {
         let _ = writeln!(io::stderr(), "snapgate: {problem}");

@@ -140,7 +140,7 @@ fn maintain(directory: &Path, orders: &maintain::Orders) -> ExitCode {
 }
 
 fn watch(directory: &Path, flush: bool, test: Option<&ClientName>, detached: bool) -> ExitCode {
-    watch::watchdog();
+    let budget = watch::watchdog();
     process::bound_memory();
     process::many_files();
     if detached {
@@ -156,10 +156,10 @@ fn watch(directory: &Path, flush: bool, test: Option<&ClientName>, detached: boo
     }
     // What waits leaves before a look, which takes its time. A gate's own watch comes with every
     // connection: it sends, and looks for nothing.
-    let mut report = watch::run(&site, flush);
+    let mut report = watch::run_within(&site, flush, &budget);
     let looked = if detached { Ok(false) } else { states::look(directory, &site, clock::now()) };
     if !detached && states::has_news(&site) {
-        report = report.and(watch::run(&site, false));
+        report = report.and(watch::run_within(&site, false, &budget));
     }
     watch::ended(&site);
     for problem in looked.as_ref().err().into_iter().chain(&report.problems) {

@@ -3,13 +3,13 @@
 //!
 //! Who is killed here begins anew: at worst a mail is sent twice.
 
-use super::{Alerts, ComposedMail, Ended, MAX_BATCH, MAX_WAITING, Means, Pass, State, Transport, Ways, acquire, alerts, message};
+use super::{Alerts, Budget, Ended, MAX_BATCH, MAX_WAITING, Means, Pass, State, Transport, Ways, acquire, alerts, message};
 use crate::act::clock;
 use crate::act::record::spool::{self, AccountSpool, Spool, SpoolError};
 use crate::decide::policy::Site;
 use crate::decide::speak::states::Memory;
 use crate::terms::text::counted;
-use crate::terms::{Audience, ClientName};
+use crate::terms::{Audience, ClientName, ComposedMail};
 
 /// Takes over what waits in this account's spool. Nothing is removed there. Comes back with what
 /// could not be taken over: whatever the account has made of its spool, it goes.
@@ -18,7 +18,8 @@ use crate::terms::{Audience, ClientName};
 /// When another process is at root's spool for long, or that cannot be written, in words for the
 /// administrator.
 pub(crate) fn adopt(site: &Site, uid: u32) -> Result<Vec<String>, String> {
-    let ways = Ways::new(site);
+    let budget = Budget::new();
+    let ways = Ways::new(site, &budget);
     if site.mail.transport == Transport::Off && !ways.are_wanted() {
         return Ok(Vec::new());
     }
@@ -30,7 +31,7 @@ pub(crate) fn adopt(site: &Site, uid: u32) -> Result<Vec<String>, String> {
         Err(error) => return Ok(vec![format!("what waits in the spool of account {uid} is not taken over: {error}")]),
     };
     let means = Means { now: &clock::now, go_on: &|| true };
-    let mut pass = Pass::new(site, &means, &ways);
+    let mut pass = Pass::new(site, &means, &ways, &budget);
     // The account can hold the lock for ever, or make it something else. Without it a mail may be
     // sent twice.
     let theirs = acquire(&account, true).unwrap_or_else(|error| {

@@ -7,12 +7,11 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Means, Pass, WatchReport, Ways};
+use super::{Budget, Means, Pass, WatchReport, Ways};
 use crate::act::inspect::running_uid;
 use crate::act::names::accounts;
 use crate::act::record::spool::{Spool, SpoolError};
@@ -105,7 +104,7 @@ impl Lately {
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(site: &'a Site, means: &'a Means<'a>, ways: &'a Ways<'a>) -> Self {
-        Self { site, means, ways, pace: Pace::new(site), report: WatchReport::default(), unreachable: 0, begun: Instant::now() }
+    pub(super) fn new(site: &'a Site, means: &'a Means<'a>, ways: &'a Ways<'a>, budget: &'a Budget) -> Self {
+        Self { site, means, ways, pace: Pace::new(site), report: WatchReport::default(), unreachable: 0, budget }
     }
 }

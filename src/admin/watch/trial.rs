@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::route;
 use super::ways::Ways;
+use super::{Budget, route};
 use crate::act::ways::NotTaken;
 use crate::act::{clock, config, inspect, mail};
 use crate::decide::policy::{Site, Transport};
@@ -32,7 +32,8 @@ pub fn test(directory: &Path, site: &Site, client: &ClientName) -> Result<Printe
     let Some(policy) = policy else {
         return Err((format!("there is no client `{client}`\nsee `snapgate status` for the clients there are"), exit::USAGE));
     };
-    let ways = Ways::new(site);
+    let budget = Budget::new();
+    let ways = Ways::new(site, &budget);
     let host = inspect::host_name();
     let now = clock::now();
     let what = What::Notice(Told {

@@ -4,9 +4,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
-use super::Pass;
 use crate::act::record::spool::{Account, AccountSpool, Lock, SpoolError};
-use crate::terms::limits::{ACCOUNT_TIME, FLUSH_PATIENCE, MAILS_TIME};
+use crate::terms::limits::FLUSH_PATIENCE;
 
 /// The account's lock. With `flush` it waits: another pass sees new events, but not the wish to
 /// flush.
@@ -18,14 +17,6 @@ pub(super) fn acquire(spool: &AccountSpool, flush: bool) -> Result<Option<Lock>,
             return Ok(lock);
         }
         std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-impl Pass<'_> {
-    /// Whether an account that began then, or all of them, had enough of this pass: whoever writes
-    /// events without end has the rest of them told in the next one.
-    pub(super) fn is_over(&self, begun: Instant) -> bool {
-        begun.elapsed() >= ACCOUNT_TIME || self.begun.elapsed() >= MAILS_TIME
     }
 }
 

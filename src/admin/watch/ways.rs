@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use super::delivery::remember;
 use super::report::WatchReport;
 use super::tried::{Place, Tried};
-use super::{Means, Stopped};
+use super::{Budget, Means, Stopped};
 use crate::act::record::spool::{self, AccountSpool, Sent, Spool, SpoolError, Waiting};
 use crate::act::spools;
 use crate::act::ways::{self, NotTaken, Office};
@@ -23,7 +23,7 @@ use crate::act::{config, inspect, names};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::metrics::Deliveries;
 use crate::decide::speak::ways::{self as words, Troubles};
-use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES, WAYS_TIME};
+use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES};
 use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Signal, Url, Way, What};
 
 /// The ways of a site.
@@ -39,6 +39,7 @@ pub(super) struct Ways<'a> {
     /// What of it was tried in the spool at which it is, for Prometheus.
     sent: RefCell<Deliveries>,
     office: Office,
+    budget: &'a Budget,
 }
 
 /// Nobody knows what a policy says.
@@ -51,7 +52,7 @@ pub(super) fn addresses(host: &str, limit: std::time::Duration) -> Vec<std::net:
 }
 
 impl<'a> Ways<'a> {
-    pub(super) fn new(site: &'a Site) -> Self {
+    pub(super) fn new(site: &'a Site, budget: &'a Budget) -> Self {
         let office = Office::new(site.mail.ca_file.as_deref(), addresses);
         Self {
             site,
@@ -61,6 +62,7 @@ impl<'a> Ways<'a> {
             waiting: RefCell::default(),
             sent: RefCell::default(),
             office,
+            budget,
         }
     }
 
@@ -161,9 +163,12 @@ impl<'a> Ways<'a> {
         };
         // What was told in vain, and a flood of one, are behind all others.
         accounts.sort_by_key(|(count, account)| (tried.has_failed(account.uid()), *count));
-        let begun = Instant::now();
+        let end = Instant::now() + self.budget.ways();
         for (_, account) in accounts {
-            match self.account(&account, &mut tried, begun, means, report) {
+            let begun = Instant::now();
+            let told = self.account(&account, &mut tried, end, means, report);
+            self.budget.spent(begun.elapsed());
+            match told {
                 Ok(()) => {}
                 Err(None) => return Err(Stopped),
                 Err(Some(error)) => report.problem(&error.to_string()),
@@ -177,7 +182,7 @@ impl<'a> Ways<'a> {
         &self,
         spool: &AccountSpool,
         tried: &mut Tried,
-        begun: Instant,
+        end: Instant,
         means: &Means<'_>,
         report: &mut WatchReport,
     ) -> Result<(), Option<SpoolError>> {
@@ -196,7 +201,7 @@ impl<'a> Ways<'a> {
         let mut left = DISPATCHES_IN_PASS;
         self.sent.take();
         for (seen, one) in waiting.iter().enumerate() {
-            if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || begun.elapsed() >= WAYS_TIME {
+            if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || Instant::now() >= end {
                 tried.cut = true;
                 report.waiting += (waiting.len() - seen) as u64;
                 break;

@@ -135,8 +135,13 @@ pub const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Time of it after which an account's spool is not looked at once more, whatever has come meanwhile.
 pub const ACCOUNT_TIME: Duration = Duration::from_secs(30);
 
-/// Time of it in which mails are tried: what is told by other ways comes after them.
-pub const MAILS_TIME: Duration = Duration::from_secs(5 * 60);
+/// Time of it in which mails are begun, however often a process goes over the spool: what is told by
+/// other ways comes after them.
+pub const MAILS_TIME: Duration = Duration::from_secs(4 * 60);
+
+/// Time of it in which accounts are looked at: the last mail may take its time, and others are counted
+/// all the same.
+pub const COUNTING_TIME: Duration = Duration::from_secs(6 * 60);
 
 /// Address space of a `watch` and its mailer: the C library reserves 64 MiB for each thread.
 pub const WATCH_MEMORY: u64 = 512 * 1024 * 1024;

@@ -47,7 +47,7 @@ pub const MAX_DISPATCH: u64 = 2 * 1024 * 1024;
 /// How many of an account are tried in a pass, so that a flood of one does not hold up others.
 pub const DISPATCHES_IN_PASS: usize = 200;
 
-/// Time of a pass for all of them. What is left waits for the next one.
+/// Time of a process for all of them, in all its rounds. What is left waits for the next one.
 pub const WAYS_TIME: Duration = Duration::from_secs(60);
 
 /// A pass that spent so long with them looks again for mails.
