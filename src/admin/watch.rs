@@ -129,7 +129,7 @@ impl Pass<'_> {
     /// Processes every account's mails.
     fn mails(&mut self, flush: bool) -> Result<(), Stopped> {
         let accounts = match spools::all(self.site) {
-            Ok(accounts) => turn::ordered(accounts.collect()),
+            Ok(accounts) => turn::ordered(accounts.collect(), self.ways.known()),
             Err(error) => {
                 self.problem(&error.to_string());
                 return Ok(());

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::geteuid;
+use nix::unistd::{chown, geteuid};
 use snapgate::admin::watch::{Means, WatchReport, run, run_with};
 use snapgate::decide::speak::alerts::State;
 use snapgate::terms::limits::{ALERTS_IN_SPAN, FAILURES_IN_SPAN, LOOK_PATIENCE, MAX_ACCOUNTS, PASSING_IN_SPAN, REPORTS_IN_SPAN};
@@ -60,6 +60,43 @@ fn no_number_of_directories_in_the_spool_keeps_root_s_mail_from_leaving() {
     let done = run(&place.site, true);
     assert_eq!((done.counted, done.sent, done.problems.len()), (2, 2, 1), "{done:?}");
     assert!(done.problems[0].contains("names that are no account's, such as `20"), "{done:?}");
+}
+
+#[test]
+fn whoever_no_policy_names_comes_behind_the_accounts_of_clients() {
+    if !is_root() {
+        return;
+    }
+    // Chance among few may hide that it is chance.
+    for strangers in [8, 40] {
+        let place = Place::with_files();
+        policy(&place, "web1", "nobody");
+        let home = strange_account(&place);
+        // What has waited before is behind what has not, but not behind those.
+        write_as_nobody(&home.join("state.json"), &serde_json::to_vec(&State::starting_at(1)).unwrap());
+        written(&home, 0, "alerts", "[snapgate] web1: refused (code key)", serde_json::json!({"client": "web1"}));
+        for uid in 3_000_000..3_000_000 + strangers {
+            let home = place.site.spool.join(uid.to_string());
+            let file = home.join("new/1.json");
+            fs::create_dir_all(home.join("new")).unwrap();
+            fs::write(&file, super::bounds::event_of("1", &refusal("web1", "key"))).unwrap();
+            for inner in ["", "tmp", "out", "dead", "new", "new/1.json"] {
+                let _ = fs::create_dir(home.join(inner));
+                chown(&home.join(inner), Some(uid.into()), None).unwrap();
+            }
+        }
+        // It ends with the first mail.
+        let go_on = || place.mails().is_empty();
+        let done = run_with(&place.site, false, &Means { now: &Utc::now, go_on: &go_on });
+        let mails = place.mails();
+        assert!(done.sent == 1 && mails.len() == 1 && mails[0].contains("65534"), "{done:?} {mails:?}");
+        let done = run(&place.site, false);
+        assert_eq!(
+            (done.counted, done.sent),
+            (strangers.into(), u64::try_from(ALERTS_IN_SPAN + FAILURES_IN_SPAN + PASSING_IN_SPAN).unwrap().min(strangers.into()) + 1),
+            "{done:?}"
+        );
+    }
 }
 
 #[test]

@@ -5,17 +5,14 @@
 //! What there is no room for waits. Accounts without a policy count as one, as whoever has ids of its
 //! own could be any number of them.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::turn::Known;
 use super::{Budget, Means, Pass, WatchReport, Ways};
 use crate::act::inspect::running_uid;
 use crate::act::names::accounts;
 use crate::act::record::spool::{Spool, SpoolError};
-use crate::act::spools;
 use crate::decide::owners::remap::Kind;
 use crate::decide::policy::Site;
 use crate::terms::limits::{ALERT_SPAN, ALERTS_IN_SPAN, FAILURES_IN_SPAN, MAX_SENT, PASSING_IN_SPAN, REPORTS_IN_SPAN};
@@ -24,7 +21,7 @@ use crate::terms::{Audience, ClientName};
 /// Of all accounts.
 pub(super) struct Pace<'a> {
     site: &'a Site,
-    clients: OnceCell<BTreeMap<ClientName, u32>>,
+    known: &'a Known<'a>,
 }
 
 /// When mails of an account were sent lately, for root.
@@ -45,12 +42,8 @@ struct When {
 }
 
 impl<'a> Pace<'a> {
-    pub(super) fn new(site: &'a Site) -> Self {
-        Self { site, clients: OnceCell::new() }
-    }
-
-    fn clients(&self) -> &BTreeMap<ClientName, u32> {
-        self.clients.get_or_init(|| spools::clients(self.site))
+    pub(super) fn new(site: &'a Site, known: &'a Known<'a>) -> Self {
+        Self { site, known }
     }
 
     /// Whether this is somebody for whom an account speaks: a client of its own, or itself. Nobody is
@@ -60,7 +53,7 @@ impl<'a> Pace<'a> {
             let named = accounts::numbered(Kind::User, |number| number == uid).ok().flatten();
             return named.is_some_and(|(account, _)| account == name);
         }
-        who.parse().is_ok_and(|client: ClientName| self.clients().get(&client) == Some(&uid))
+        who.parse().is_ok_and(|client: ClientName| self.known.clients().get(&client) == Some(&uid))
     }
 
     /// What was sent of this account; `None` where it sends for itself.
@@ -68,8 +61,7 @@ impl<'a> Pace<'a> {
         if uid == running_uid() {
             return None;
         }
-        let is_client = self.clients().values().any(|client| *client == uid);
-        let note = if is_client { format!("sent-{uid}.json") } else { "sent-others.json".to_owned() };
+        let note = if self.known.is_strange(uid) { "sent-others.json".to_owned() } else { format!("sent-{uid}.json") };
         let own = Spool::open(&self.site.spool, running_uid()).ok();
         // A note that cannot be read is none.
         let bytes = own.as_ref().and_then(|own| own.note(&note, MAX_SENT).ok().flatten());
@@ -105,6 +97,6 @@ impl Lately {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(site: &'a Site, means: &'a Means<'a>, ways: &'a Ways<'a>, budget: &'a Budget) -> Self {
-        Self { site, means, ways, pace: Pace::new(site), report: WatchReport::default(), unreachable: 0, budget }
+        Self { site, means, ways, pace: Pace::new(site, ways.known()), report: WatchReport::default(), unreachable: 0, budget }
     }
 }

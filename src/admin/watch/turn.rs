@@ -1,10 +1,15 @@
 //! Whose turn it is: of accounts, and of those who work on the spool of one.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
 use crate::act::record::spool::{Account, AccountSpool, Lock, SpoolError};
+use crate::act::spools;
+use crate::decide::policy::Site;
+use crate::terms::ClientName;
 use crate::terms::limits::FLUSH_PATIENCE;
 
 /// The account's lock. With `flush` it waits: another pass sees new events, but not the wish to
@@ -20,15 +25,45 @@ pub(super) fn acquire(spool: &AccountSpool, flush: bool) -> Result<Option<Lock>,
     }
 }
 
+/// Who the accounts of clients are. It is asked at most once in a pass, and only where that matters: all
+/// policies are read for it.
+pub(super) struct Known<'a> {
+    site: &'a Site,
+    clients: OnceCell<BTreeMap<ClientName, u32>>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(site: &'a Site) -> Self {
+        Self { site, clients: OnceCell::new() }
+    }
+
+    /// Each client, and its account.
+    pub(super) fn clients(&self) -> &BTreeMap<ClientName, u32> {
+        self.clients.get_or_init(|| spools::clients(self.site))
+    }
+
+    /// Whether no policy names this account, and it is not root.
+    pub(super) fn is_strange(&self, uid: u32) -> bool {
+        uid != 0 && !self.clients().values().any(|client| *client == uid)
+    }
+}
+
 /// The accounts in the order in which their mails are tried. A mail may be made so that the mailer
 /// stalls on it, and a pass has so much time: so whoever has nothing that was not taken before comes
-/// first, and among the others it is chance. Root's own, which nobody else writes, are before all.
-pub(super) fn ordered(mut accounts: Vec<Account>) -> Vec<Account> {
+/// first, and among the others it is chance. Root's own, which nobody else writes, are before all, and
+/// behind all are those of accounts that no policy names, of which there may be any number.
+pub(super) fn ordered(mut accounts: Vec<Account>, known: &Known<'_>) -> Vec<Account> {
     let chance = RandomState::new();
+    let is_alone = accounts.iter().flatten().filter(|spool| spool.uid() != 0 && has_any(spool)).count() < 2;
     accounts.sort_by_cached_key(|account| {
         let has_waited = account.as_ref().is_ok_and(|spool| spool.waiting().is_ok_and(|waiting| !waiting.is_empty()));
         let uid = account.as_ref().map_or(u32::MAX, AccountSpool::uid);
-        (uid != 0, has_waited, chance.hash_one(uid))
+        (uid != 0, !is_alone && known.is_strange(uid), has_waited, chance.hash_one(uid))
     });
     accounts
+}
+
+/// Whether something waits there.
+fn has_any(spool: &AccountSpool) -> bool {
+    spool.news().is_ok_and(|news| !news.is_empty()) || spool.waiting().is_ok_and(|waiting| !waiting.is_empty())
 }

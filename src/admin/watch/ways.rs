@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use super::delivery::remember;
 use super::report::WatchReport;
 use super::tried::{Place, Tried};
+use super::turn::Known;
 use super::{Budget, Means, Stopped};
 use crate::act::record::spool::{self, AccountSpool, Sent, Spool, SpoolError, Waiting};
 use crate::act::spools;
@@ -40,6 +41,7 @@ pub(super) struct Ways<'a> {
     sent: RefCell<Deliveries>,
     office: Office,
     budget: &'a Budget,
+    known: Known<'a>,
 }
 
 /// Nobody knows what a policy says.
@@ -63,7 +65,13 @@ impl<'a> Ways<'a> {
             sent: RefCell::default(),
             office,
             budget,
+            known: Known::new(site),
         }
+    }
+
+    /// Who the accounts of clients are.
+    pub(super) fn known(&self) -> &Known<'a> {
+        &self.known
     }
 
     /// Whether anything but mail may be wanted. Any policy may want pings.
@@ -161,8 +169,11 @@ impl<'a> Ways<'a> {
                 return Ok(());
             }
         };
-        // What was told in vain, and a flood of one, are behind all others.
-        accounts.sort_by_key(|(count, account)| (tried.has_failed(account.uid()), *count));
+        // What was told in vain, and a flood of one, are behind all others, and behind these is whom no policy names.
+        let is_alone = accounts.len() < 2;
+        accounts.sort_by_cached_key(|(count, account)| {
+            (!is_alone && self.known.is_strange(account.uid()), tried.has_failed(account.uid()), *count)
+        });
         let end = Instant::now() + self.budget.ways();
         for (_, account) in accounts {
             let begun = Instant::now();
