@@ -72,6 +72,42 @@ fn a_server_that_stalls_takes_its_time_once_and_not_for_each_event() {
 }
 
 #[test]
+fn services_of_pings_that_stall_and_die_hold_up_neither_each_other_nor_whom_they_know() {
+    let (stalls, dies, takes) = (Server::plain(), Server::plain(), Server::plain());
+    stalls.behave(Manner::Stall);
+    dies.behave(Manner::Die);
+    let (_dir, keys) = site(takes.port);
+    let place = Place::new(keys.split("exec: ").next().unwrap());
+    for (name, server) in [("web1", &stalls), ("web2", &dies), ("web3", &takes)] {
+        place.client(name, &format!("expect: off\n{}", ping(server.port)));
+    }
+    let mut number = 0;
+    for client in ["web1", "web2", "web3"] {
+        for result in ["published", "failed"] {
+            number += 1;
+            place.add(number, client, &pushed("none", result));
+        }
+    }
+    let (begun, since) = (now(), Instant::now());
+    let (done, _) = place.pass(begun, u64::MAX);
+    assert_eq!((done.told, done.waiting, done.problems.len()), (8, 4, 2), "{done:?}");
+    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+    let problems = done.problems.concat();
+    assert!(problems.contains("a ping about web1") && problems.contains("a ping about web2") && !problems.contains("token"), "{problems}");
+    assert_eq!((stalls.seen().len(), dies.seen().len()), (1, 1), "each is tried once");
+    for server in [&stalls, &dies] {
+        server.behave(Manner::Accept);
+    }
+    let (done, _) = place.pass(begun + pause(0), u64::MAX);
+    assert!((done.told, done.waiting) == (4, 0) && done.problems.is_empty(), "{done:?}");
+    for (name, server) in [("web1", &stalls), ("web2", &dies)] {
+        let lines: Vec<_> = server.seen().iter().map(|request| request.line.clone()).collect();
+        let (good, bad) = (format!("POST /ping-token/{name} HTTP/1.1"), format!("POST /ping-token/{name}/fail HTTP/1.1"));
+        assert_eq!(lines, [good.clone(), good, bad], "in order, and what was not taken once more");
+    }
+}
+
+#[test]
 fn what_is_refused_holds_up_nothing_else_and_is_laid_aside_after_days() {
     let hook = Server::plain();
     let (_dir, keys) = site(hook.port);
@@ -184,10 +220,11 @@ fn refusals_by_the_hundred_leave_room_for_a_snapshot_that_may_be_damage() {
 
 #[test]
 fn a_way_that_fails_lastingly_is_a_state_that_is_mailed_and_ends() {
-    let hook = Server::plain();
+    let (hook, pings) = (Server::plain(), Server::plain());
     let (dir, keys) = site(hook.port);
     let place = Place::new(&keys);
-    place.client("web1", "expect: off\n");
+    place.client("web1", &format!("expect: off\n{}", ping(pings.port)));
+    pings.behave(Manner::Die);
     hook.behave(Manner::Answer("503 Busy".to_owned()));
     private(&dir.path().join("told"), "#!/bin/sh\nexit 9\n", 0o700);
     place.add(1, "web1", &pushed("none", "published"));
@@ -200,20 +237,22 @@ fn a_way_that_fails_lastingly_is_a_state_that_is_mailed_and_ends() {
     }
     let mut subjects = place.subjects();
     subjects.sort();
-    assert_eq!(subjects.len(), 2, "{subjects:?}");
-    assert!(subjects[0].starts_with("[snapgate] the server: program down: 1 event waits: "), "{subjects:?}");
-    assert!(subjects[0].contains("status 9") && subjects[1].contains("answered 503"), "{subjects:?}");
-    assert!(subjects[1].starts_with("[snapgate] the server: webhook down: 1 event waits: "), "{subjects:?}");
+    assert_eq!(subjects.len(), 3, "{subjects:?}");
+    let begins = ["pings down: 1 ping waits: http://127.0.0.1", "program down: 1 event waits: ", "webhook down: 1 event waits: "];
+    for ((subject, begins), ends) in subjects.iter().zip(begins).zip(["hung up before it answered", "status 9", "answered 503"]) {
+        assert!(subject.starts_with(&format!("[snapgate] the server: {begins}")) && subject.ends_with(ends), "{subjects:?}");
+    }
     let bodies = place.server.taken().iter().map(|mail| mail.data.clone()).collect::<String>();
     assert!(bodies.contains("--flush") && !bodies.contains("token"), "{bodies}");
     hook.behave(Manner::Accept);
+    pings.behave(Manner::Accept);
     private(&dir.path().join("told"), "#!/bin/sh\ncat > /dev/null\n", 0o700);
     for _ in 0..4 {
         at += TimeDelta::hours(1);
         let _ = place.pass(at, u64::MAX);
     }
     let subjects = place.subjects();
-    assert_eq!(subjects.iter().filter(|subject| subject.contains("down: resolved after")).count(), 2, "{subjects:?}");
+    assert_eq!(subjects.iter().filter(|subject| subject.contains("down: resolved after")).count(), 3, "{subjects:?}");
     assert_eq!(waiting(&place), 0);
     assert!(hook.seen().iter().any(|request| request.body.contains("webhook down: resolved")), "the webhook hears of it as well");
 }

@@ -47,6 +47,8 @@ pub enum Manner {
     Reset,
     /// Hangs up when it has read all.
     HangUp,
+    /// Hangs up in the middle of its answer.
+    Die,
 }
 
 struct Shared {
@@ -176,6 +178,7 @@ fn talk(stream: impl Read + Write, shared: &Shared) -> std::io::Result<()> {
         }
         Manner::Stall => until_gone(&mut stream),
         Manner::Drip => drip(&mut stream, b"HTTP/1.1 200 O".iter().chain(std::iter::repeat(&b'K'))),
+        Manner::Die => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le"),
         Manner::Huge => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
             loop {
