@@ -127,6 +127,46 @@ fn a_rhythm_is_learned_from_snapshots_and_what_is_said_not_to_be_expected_is_not
 }
 
 #[test]
+fn a_laptop_that_was_seen_when_a_snapshot_was_due_is_missed_whatever_it_did_here_and_one_that_is_away_is_not() {
+    let place = Place::new("");
+    let begin = now();
+    let ago = |minutes: i64| begin - TimeDelta::minutes(minutes);
+    // Due 16 hours ago; one that tries and tries is due 12 hours ago.
+    let visits: [(&str, &str, Vec<i64>); 6] = [
+        ("lists", "answered", vec![15 * 60]),
+        ("refused", "refused", vec![15 * 60]),
+        ("fails", "failed", vec![15 * 60]),
+        ("early", "refused", vec![20 * 60, 17 * 60]),
+        ("away", "", vec![]),
+        ("just", "failed", vec![60]),
+    ];
+    for (name, result, times) in visits {
+        place.client(name, "expect: 24h\ngrace: 2h\nlaptop: true\n");
+        place.pushed(name, begin, [40]);
+        place.visited(name, result, times.into_iter().map(ago));
+    }
+    // More often than is remembered, from its last snapshot on.
+    place.client("tries", "expect: 48h\ngrace: 2h\nlaptop: true\n");
+    place.pushed("tries", begin, [60]);
+    place.visited("tries", "failed", (1..59 * 60).map(ago));
+    place.watch(begin);
+    let missed = || {
+        let lasting = states::of(&place.site());
+        lasting.lasting().filter_map(|state| state.client.as_ref()).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let mut at_once = missed();
+    at_once.sort();
+    assert_eq!(at_once, ["fails", "lists", "refused", "tries"]);
+    assert_eq!(place.subjects().iter().filter(|subject| subject.contains("missed")).count(), 4, "{:?}", place.subjects());
+    place.watch(begin + TimeDelta::minutes(90));
+    assert!(missed().contains(&"just".to_owned()), "its grace is over");
+    place.watch(begin + TimeDelta::days(28));
+    assert!(!missed().contains(&"away".to_owned()) && !missed().contains(&"early".to_owned()), "{:?}", missed());
+    place.watch(begin + TimeDelta::days(29));
+    assert_eq!(missed().len(), 7, "nobody travels for longer");
+}
+
+#[test]
 fn whatever_step_a_pass_is_killed_at_each_mail_comes_once() {
     for steps in 0..12 {
         let place = Place::new("");
@@ -330,6 +370,22 @@ impl Place {
                 "kind": "push", "mail": "none", "result": "published", "exit": 0, "seconds": 1.5, "rsync_exit": 0, "files": 3,
                 "linked": 2, "received": 1, "bytes": 300, "received_bytes": 100,
                 "snapshot": at.format("%Y-%m-%dT%H-%M-%SZ").to_string(),
+            });
+            format!("{event}\n")
+        };
+        fs::write(state.join("ledger.jsonl"), times.iter().map(line).collect::<String>()).unwrap();
+    }
+
+    /// Adds to the ledger that the client connected then, and what became of that.
+    fn visited(&self, name: &str, result: &str, times: impl Iterator<Item = DateTime<Utc>>) {
+        let mut times: Vec<_> = times.collect();
+        times.sort();
+        let state = self.dir.path().join("store").join(name).join(".snapgate");
+        fs::create_dir_all(&state).unwrap();
+        let line = |at: &DateTime<Utc>| {
+            let event = serde_json::json!({
+                "version": 1, "id": at.format("%Y%m%dT%H%M%S%6fZ-2-0").to_string(), "at": at, "account": me().name, "client": name,
+                "kind": "connection", "mail": "none", "result": result, "exit": 0, "address": "203.0.113.9", "command": "list",
             });
             format!("{event}\n")
         };

@@ -12,8 +12,8 @@ use crate::act::store::mounted;
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::rhythm::{self, REMEMBERED};
-use crate::decide::speak::states::{Fact, Kind, Known, Subject};
-use crate::terms::limits::{MAX_CONTACTS, MAX_GATHERED};
+use crate::decide::speak::states::{Contacts, Fact, Kind, Known, Subject};
+use crate::terms::limits::MAX_GATHERED;
 use crate::terms::text::{counted, printable_path};
 use crate::terms::{Bytes, ClientName, Reason, SnapshotName, View, Zone, ZoneName};
 
@@ -135,24 +135,19 @@ impl<'a> Look<'a> {
     /// Reads what has come since the last time, and learns from it.
     fn read(&self, policy: &Policy, opened: &Opened, known: &mut Known) {
         let since = known.last().unwrap_or(self.now - TimeDelta::seconds(REMEMBERED));
-        let (mut arrivals, mut contacts) = (Vec::new(), Vec::new());
+        let (mut arrivals, mut contacts) = (Vec::new(), Contacts::default());
         opened.ledgers().since(since, |event| {
             if event.client.as_ref() != Some(&policy.client) {
                 return;
             }
             if let Some(push) = event.push().filter(|push| push.snapshot.is_some()) {
                 gather(&mut arrivals, push.prepared.unwrap_or(event.at), self.now);
-            } else if matches!(event.view(), View::Visit(_)) {
-                gather(&mut contacts, event.at, self.now);
+            } else if matches!(event.view(), View::Visit(_)) && event.at <= self.now {
+                contacts.add(event.at);
             }
         });
         known.learn(arrivals, self.now);
-        let last = known.last();
-        contacts.retain(|at| last.is_none_or(|last| *at > last));
-        contacts.sort_unstable();
-        contacts.dedup();
-        contacts.truncate(MAX_CONTACTS);
-        known.contacts = contacts;
+        known.heard(contacts);
     }
 
     fn missed(&mut self, policy: &Policy, known: &Known, opened: Option<&Opened>) -> (Fact, Option<DateTime<Utc>>) {
@@ -198,6 +193,6 @@ mod tests {
         }
         all.sort_unstable();
         assert_eq!(all.last(), Some(&now));
-        assert!(all.contains(&(now - TimeDelta::seconds(i64::try_from(MAX_CONTACTS).unwrap()))));
+        assert!(all.contains(&(now - TimeDelta::seconds(1000))));
     }
 }

@@ -84,5 +84,6 @@ pub const MAX_RECENT_LEDGERS: usize = 4;
 /// of them is fewer.
 pub const MAX_GATHERED: usize = 16 * 1024;
 
-/// Times at which a machine that travels was heard of that are remembered.
+/// Hours in which a machine that travels was heard of that are remembered: those of more days than it may
+/// be away.
 pub const MAX_CONTACTS: usize = 1000;

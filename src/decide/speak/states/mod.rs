@@ -20,7 +20,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::speak::rhythm::{self, Expected};
-use crate::terms::limits::{MAX_ARRIVALS, MAX_NOTICES, NOTICES_ALONE, REMINDERS, RETURN_QUIET, STATE_RETURNS, STATES_EVERY, STATES_PAUSE};
+use crate::terms::limits::{
+    MAX_ARRIVALS, MAX_CONTACTS, MAX_NOTICES, NOTICES_ALONE, REMINDERS, RETURN_QUIET, STATE_RETURNS, STATES_EVERY, STATES_PAUSE,
+};
 use crate::terms::{Audience, ClientName, ComposedMail, Page, Thread, Topic};
 
 pub use kinds::{Kind, Row};
@@ -71,9 +73,25 @@ pub struct Known {
     /// What its rhythm expects.
     #[serde(default)]
     pub learned: Option<Expected>,
-    /// When it was heard of since, the first times.
+    /// When it was heard of since, as [`Contacts`] has it.
     #[serde(default)]
     pub contacts: Vec<DateTime<Utc>>,
+}
+
+/// When a client was heard of: in each hour the last time, and no more hours than matter. Whoever connects
+/// every second is so no more than whoever comes once an hour, and hides no silence.
+#[derive(Debug, Default)]
+pub struct Contacts(BTreeMap<i64, DateTime<Utc>>);
+
+impl Contacts {
+    /// It was heard of then.
+    pub fn add(&mut self, at: DateTime<Utc>) {
+        let last = self.0.entry(at.timestamp().div_euclid(3600)).or_insert(at);
+        *last = at.max(*last);
+        if self.0.len() > MAX_CONTACTS {
+            self.0.pop_last();
+        }
+    }
 }
 
 impl Known {
@@ -103,6 +121,14 @@ impl Known {
         let minutes = minutes.split_off(minutes.len().saturating_sub(MAX_ARRIVALS));
         self.arrivals = gaps(&minutes);
         self.learned = rhythm::learned(&self.arrivals());
+    }
+
+    /// Takes in when it was heard of, besides.
+    pub fn heard(&mut self, mut contacts: Contacts) {
+        let last = self.last();
+        let is_since = |at: &DateTime<Utc>| last.is_none_or(|last| *at > last);
+        std::mem::take(&mut self.contacts).into_iter().filter(is_since).for_each(|at| contacts.add(at));
+        self.contacts = contacts.0.into_values().filter(is_since).collect();
     }
 
     /// When it pushed what became a snapshot last. A name may say the day alone.

@@ -197,3 +197,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_connects_all_the_time_is_remembered_as_one_who_comes_by_the_hour() {
+    use crate::terms::limits::{LAPTOP_AWAY, MAX_CONTACTS};
+    let begin = DateTime::from_timestamp(1_795_226_400, 0).unwrap();
+    let at = |minutes: i64| begin + TimeDelta::minutes(minutes);
+    let mut known = Known::new(begin);
+    known.learn([begin], begin);
+    // In two looks, of which the second does not see what the first has seen.
+    let days = i64::try_from(LAPTOP_AWAY.as_secs() / 60).unwrap();
+    for minutes in [1..days / 2, days / 2..2 * days] {
+        let mut contacts = Contacts::default();
+        minutes.for_each(|minute| contacts.add(at(minute)));
+        known.heard(contacts);
+    }
+    assert_eq!(known.contacts.len(), MAX_CONTACTS);
+    for minute in [1, 10_000, days / 2, days] {
+        let next = known.contacts.iter().find(|contact| **contact >= at(minute)).unwrap();
+        assert!(*next < at(minute + 60), "{minute}: {next}");
+    }
+    // What was before the newest snapshot says nothing.
+    known.learn([at(days)], at(2 * days));
+    known.heard(Contacts::default());
+    assert!(known.contacts.len() < MAX_CONTACTS && known.contacts.iter().all(|contact| *contact > at(days)));
+}
