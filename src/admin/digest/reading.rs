@@ -104,3 +104,34 @@ impl Reader<'_> {
         drop(place.since(self.span.since, MAX_DIGEST_LEDGER, hand));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::act::inspect::running_uid;
+    use crate::act::record::ledger;
+    use crate::act::record::spool::Spool;
+    use crate::decide::speak::message::samples;
+
+    #[test]
+    fn a_ledger_for_which_there_is_no_time_is_read_by_the_next_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let event = samples::refusal();
+        ledger::append(&Spool::open(dir.path(), running_uid()).unwrap().ledger(), &event).unwrap();
+        let span = Span { since: event.at - TimeDelta::days(1), until: event.at + TimeDelta::days(1) };
+        let mark = Mark { id: "the last one".to_owned(), at: event.at - TimeDelta::hours(1) };
+        let marks = Some([("web1".to_owned(), mark.clone())].into());
+        let past = Past { due: span.since, at: span.since, set_back: false, used: BTreeMap::new(), points: Vec::new(), marks };
+        let read = |spent: Duration| {
+            let begun = Instant::now().checked_sub(spent).unwrap();
+            let mut seen = 0;
+            let place = Ok(Place::of_account(dir.path(), running_uid()).unwrap().unwrap());
+            let read = Reader { span, past: Some(&past), begun }.read("web1", place, &mut |_, _| seen += 1);
+            (seen, read.mark.map(|mark| mark.id), read.unread.is_some())
+        };
+        assert_eq!(read(DIGEST_TIME - Duration::from_secs(60)), (1, Some(event.id.clone()), false));
+        assert_eq!(read(DIGEST_TIME), (0, Some(mark.id), true), "it begins there, and says so now");
+    }
+}

@@ -213,6 +213,39 @@ mod tests {
     }
 
     #[test]
+    fn of_an_account_that_goes_so_many_mails_are_taken_over_and_the_rest_is_counted() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("skipped: only root adopts");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            format!("store: /srv\nspool: {}\nmail: {{ to: [root@x.org], transport: \"sendmail:/bin/false\" }}\n", dir.path().display());
+        let site = read_site(Path::new("/none/snapgate.yaml"), text.as_bytes()).unwrap();
+        let home = dir.path().join(UID.to_string());
+        for inner in ["tmp", "new", "out", "dead"] {
+            fs::create_dir_all(home.join(inner)).unwrap();
+        }
+        for seq in 0..MAX_WAITING + 2 {
+            let mail = serde_json::json!({
+                "seq": seq, "created": clock::now(), "audience": "reports", "events": 1, "subject": "[snapgate] a report", "body": "x\n",
+            });
+            fs::write(home.join(format!("out/{seq:012}.json")), mail.to_string()).unwrap();
+        }
+        fs::write(home.join(format!("new/{}.json", samples::refusal().id)), serde_json::to_vec(&samples::refusal()).unwrap()).unwrap();
+        for place in walk(&home) {
+            lchown(place, Some(UID), None).unwrap();
+        }
+        let notes = adopt(&site, UID).unwrap();
+        assert!(notes.len() == 1 && notes[0].starts_with("3 events and mails that waited there are told to nobody"), "{notes:?}");
+        let own = spool::own(dir.path()).unwrap();
+        let waiting = own.waiting().unwrap();
+        let alerts: Vec<_> =
+            waiting.iter().filter(|seq| own.mail(**seq, &|_| true).unwrap().unwrap().audience == Audience::Alerts).collect();
+        assert_eq!((waiting.len(), alerts), (MAX_WAITING, vec![&waiting[0]]), "what nobody was told of yet comes first");
+    }
+
+    #[test]
     fn what_is_not_taken_over_of_an_account_that_goes_is_said() {
         if !nix::unistd::geteuid().is_root() {
             println!("skipped: only root adopts");

@@ -70,6 +70,7 @@ mod tests {
     use crate::admin::watch::{Means, passed};
     use crate::decide::policy::read_site;
     use crate::decide::speak::message::samples;
+    use crate::terms::Event;
     use crate::terms::limits::{EXEC_TIMEOUT, LOOK_PATIENCE, LOOK_TIME, MAIL_TIMEOUT, REQUEST_TIMEOUT, SENDMAIL_TIMEOUT};
 
     /// As if the process had begun so long ago.
@@ -131,5 +132,25 @@ mod tests {
             (done.counted, done.sent, done.told, done.problems.len())
         });
         assert_eq!(figures, [(0, 0, 0, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)]);
+    }
+
+    #[test]
+    fn whoever_writes_events_without_end_has_the_rest_told_in_the_next_pass() {
+        for (spent, rounds) in [(Duration::ZERO, 3), (MAILS_TIME, 1)] {
+            let dir = tempfile::tempdir().unwrap();
+            let text = format!("store: /srv\nspool: {}\nmail: {{ transport: off }}\n", dir.path().display());
+            let site = read_site(Path::new("/none/snapgate.yaml"), text.as_bytes()).unwrap();
+            let spool = Spool::open(dir.path(), nix::unistd::geteuid().as_raw()).unwrap();
+            spool.add(&samples::refusal()).unwrap();
+            // Whatever is removed comes again, for a while.
+            let taken = Cell::new(0);
+            let go_on = || {
+                taken.set(taken.get() + 1);
+                let more = Event { id: format!("{}-{}", samples::refusal().id, taken.get()), ..samples::refusal() };
+                taken.get() >= 3 || spool.add(&more).is_ok()
+            };
+            let _ = passed(&site, false, &Means { now: &crate::act::clock::now, go_on: &go_on }, &after(spent));
+            assert_eq!(taken.get(), rounds, "{spent:?}");
+        }
     }
 }
