@@ -25,11 +25,12 @@ const NOTE: &str = "checked.json";
 /// How the ids of its events end.
 const MARK: &str = "-c0";
 
-/// Tells what is new, and remembers as much as it told.
+/// Tells what is new, and remembers as much as it told. Comes back with why nobody hears of what is wrong,
+/// where the site is to tell nobody.
 ///
 /// # Errors
 /// With what kept it from being told, printable; then it is new the next time, or waits in the spool.
-pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String> {
+pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<Option<String>, String> {
     let Ok(site) = config::load_site(directory) else {
         return Err("nobody is told: the site file, which says how, cannot be used".to_owned());
     };
@@ -45,7 +46,7 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
     if site.mail.transport == Transport::Off && site.webhook.is_none() && site.exec.is_none() {
         Stamp::Ran("check").leave(&site.spool);
         let nobody = "nobody is told: the site file says `transport: off`, and names no webhook and no program";
-        return if problems().next().is_none() { Ok(()) } else { Err(nobody.to_owned()) };
+        return Ok(problems().next().map(|_| nobody.to_owned()));
     }
     let note = spool.note(NOTE, MAX_TOLD_BEFORE).ok().flatten();
     // A note that cannot be read is none: at worst something is told twice.
@@ -71,7 +72,7 @@ pub(crate) fn tell(directory: &Path, report: &CheckReport) -> Result<(), String>
         detach::watch(directory)?;
         leaves(&own, &waiting)?;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Whether an event of `check` waits for a `watch`.

@@ -48,12 +48,15 @@ pub(super) fn check(directory: &Path, orders: &Checking) -> ExitCode {
         }
     }
     let mut code = u8::from(!report.is_clean());
-    if orders.tell
-        && let Err(why) = check::tell(directory, &report)
-    {
-        let _ = writeln!(io::stderr(), "snapgate: {why}");
-        // Nobody has heard of what is wrong: for a timer that is not the same as "told".
-        code = exit::CONFIG;
+    if orders.tell {
+        let told = check::tell(directory, &report);
+        if let Ok(Some(why)) | Err(why) = &told {
+            let _ = writeln!(io::stderr(), "snapgate: {why}");
+        }
+        if told.is_err() {
+            // Somebody was to hear of what is wrong, and has not: for a timer that is not the same as "told".
+            code = exit::CONFIG;
+        }
     }
     let text = match orders {
         Checking { json: true, .. } => format!("{:#}\n", report.json()),
