@@ -17,25 +17,39 @@ use crate::terms::limits::MAX_LEDGER_TAIL;
 /// How long a line waits for its turn. A gate's own takes less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How often another ledger may have come to stand there while a line waited for its turn. Once a month
+/// one does; it is no matter of time, as a disk may take any.
+const CHANGES: usize = 20;
+
 /// Appends an event to the ledger at `path`, which it makes on first use. When it returns, the line
 /// is on the disk.
 ///
 /// # Errors
 /// When the file cannot be opened or written, or is anything but a file.
 pub fn append(path: &Path, event: &Event) -> io::Result<()> {
-    let mut file = open(path)?;
-    let mut turn = take_turn(&file);
-    // Who sets a ledger aside holds its lock: meanwhile another may have come to stand there.
-    let began = Instant::now();
-    while !is_at(path, &file) {
-        if began.elapsed() > PATIENCE {
-            return Err(io::Error::other("the ledger changes all the time"));
+    for _ in 0..CHANGES {
+        let mut file = open(path)?;
+        let turn = take_turn(&file);
+        // Who sets a ledger aside holds its lock: meanwhile another may have come to stand there.
+        if !is_at(path, &file) {
+            continue;
         }
-        file = open(path)?;
-        turn = take_turn(&file);
+        write(&mut file, event)?;
+        if turn {
+            // The disk may take its time; the next one need not wait for it.
+            file.unlock()?;
+        } else if !is_at(path, &file) {
+            // It may have been packed before the line came. Whoever reads takes one that stands twice for one.
+            continue;
+        }
+        return file.sync_data();
     }
+    Err(io::Error::other("the ledger changes all the time"))
+}
+
+fn write(file: &mut File, event: &Event) -> io::Result<()> {
     let mut line = Vec::new();
-    if !ends_with_newline(&file)? {
+    if !ends_with_newline(file)? {
         // A full disk or a power cut took the end of the last line; it must not take this one too.
         line.push(b'\n');
     }
@@ -45,11 +59,7 @@ pub fn append(path: &Path, event: &Event) -> io::Result<()> {
     if file.write(&line)? != line.len() {
         return Err(io::Error::other("only a part of the line was written"));
     }
-    if turn {
-        // The disk may take its time; the next one need not wait for it.
-        file.unlock()?;
-    }
-    file.sync_data()
+    Ok(())
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -165,6 +175,32 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger.jsonl");
         (directory, path)
+    }
+
+    #[test]
+    fn a_line_gets_into_the_ledger_however_often_that_is_another_one_while_it_waits() {
+        let (dir, path) = place();
+        let locked = |path: &Path| {
+            let file = open(path).unwrap();
+            file.lock().unwrap();
+            file
+        };
+        let mut held = locked(&path);
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || append(&path, &samples::refusal())
+        });
+        // Together longer than a line waits for one.
+        for _ in 0..5 {
+            std::thread::sleep(PATIENCE * 7 / 10);
+            let next = dir.path().join("next");
+            let new = locked(&next);
+            std::fs::rename(&next, &path).unwrap();
+            held = new;
+        }
+        drop(held);
+        writer.join().unwrap().unwrap();
+        assert_eq!(read(&path).len(), 1);
     }
 
     #[test]
