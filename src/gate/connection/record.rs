@@ -65,8 +65,9 @@ impl Arrival<'_> {
         let mut event = record(site, Some(policy), self, &Ending { end, jail, hooks: Vec::new() }, &|| None);
         // A name of its own, before the end's.
         event.id.push_str(BEGINS);
+        let spooled = Spool::open(&site.spool, self.request.account.uid).and_then(|spool| spool.add(&event));
         // The end is told whatever becomes of this.
-        let _ = Spool::open(&site.spool, self.request.account.uid).and_then(|spool| spool.add(&event));
+        let _ = spooled.map(|()| detach::watch(self.directory));
     }
 
     /// Records it, and makes the client's answer.
