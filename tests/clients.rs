@@ -32,27 +32,29 @@ fn clients_come_change_and_go_and_what_fails_or_is_killed_leaves_nothing_half() 
 fn scanned(drawn: &[&str]) -> String {
     const POINTS: usize = 4;
     let letters: Vec<Vec<char>> = drawn.iter().map(|line| line.chars().collect()).collect();
-    let (width, height) = (letters[0].len() * POINTS, letters.len() * 2 * POINTS);
-    let is_light = |x: usize, y: usize| match letters[y / 2][x] {
-        '█' => true,
-        '▀' => y % 2 == 0,
-        '▄' => y % 2 == 1,
-        ' ' => false,
-        other => panic!("{other:?}"),
+    let (width, height) = (letters.first().unwrap().len() * POINTS, letters.len() * 2 * POINTS);
+    let is_light = |x: usize, y: usize| match letters.get(y / 2).and_then(|line| line.get(x)) {
+        Some('█') => true,
+        Some('▀') => y.is_multiple_of(2),
+        Some('▄') => !y.is_multiple_of(2),
+        other => {
+            assert_eq!(other, Some(&' '));
+            false
+        }
     };
     let point = |at: usize| if is_light(at % width / POINTS, at / width / POINTS) { 255 } else { 0 };
     let image: Vec<u8> = (0..width * height).map(point).collect();
     let mut reader = quircs::Quirc::new();
     let codes: Vec<_> = reader.identify(width, height, &image).map(|code| code.unwrap().decode().unwrap()).collect();
-    assert_eq!(codes.len(), 1, "{}", drawn.join("\n"));
-    String::from_utf8(codes[0].payload.clone()).unwrap()
+    let [code] = &codes[..] else { unreachable!("{} codes in\n{}", codes.len(), drawn.join("\n")) };
+    String::from_utf8(code.payload.clone()).unwrap()
 }
 
 /// The code of `add-client --qr` makes the files that are printed above it, and pushes by the printed line.
 fn scan(said: &str) {
     let printed = said.split("On the client, as ").nth(1).unwrap();
     let blocks: Vec<String> = printed.split("\n\n").filter(|block| block.starts_with("    ")).map(unindented).collect();
-    let [config, known, cron, ..] = &blocks[..] else { panic!("{printed}") };
+    let [config, known, cron, ..] = &blocks[..] else { unreachable!("{printed}") };
     let drawn: Vec<&str> = printed.lines().skip_while(|line| !line.starts_with('█')).take_while(|line| !line.is_empty()).collect();
     let lines = scanned(&drawn);
     let (files, push) = lines.split_once("\ncd;").unwrap();

@@ -110,12 +110,16 @@ impl Lab {
 
 /// These bytes with others in the place of some.
 pub(crate) fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let (mut changed, mut rest) = (Vec::new(), bytes);
-    while let Some(at) = rest.windows(from.len()).position(|part| part == from.as_bytes()) {
-        changed.extend_from_slice(&rest[..at]);
-        changed.extend_from_slice(to.as_bytes());
-        rest = &rest[at + from.len()..];
+    let mut changed = Vec::new();
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(from.as_bytes()) {
+            changed.extend_from_slice(to.as_bytes());
+            rest = after;
+        } else {
+            changed.push(*first);
+            rest = after;
+        }
     }
-    changed.extend_from_slice(rest);
     changed
 }

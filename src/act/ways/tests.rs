@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Instant;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use support::http::{Manner, Server, drip};
 
 use super::*;
@@ -148,8 +150,8 @@ fn no_server_takes_longer_than_it_may_whatever_it_does() {
         let why = posted(&server, None, LONG).unwrap_err();
         assert!(matches!(&why, NotTaken::Later(_)), "what was sent may be why, {manner:?}: {why}");
     }
-    let port = server.port;
-    drop(server);
+    // Bound, and nobody listens: a port that a server had a moment ago may be another's, or a child's that was forked meanwhile.
+    let (_deaf, port) = deaf();
     let url = Url::new(&format!("http://127.0.0.1:{port}/token")).unwrap();
     let why = Office::new(None, here).post(&url, &[], "").unwrap_err();
     assert!(matches!(&why, NotTaken::Unreachable(_)), "{why}");
@@ -158,6 +160,14 @@ fn no_server_takes_longer_than_it_may_whatever_it_does() {
     let nobody = |_: &str, _: Duration| Vec::new();
     let why = Office::new(None, nobody).post(&url, &[], "").unwrap_err().to_string();
     assert!(why.contains("no address was found"), "{why}");
+}
+
+/// A port of this process that refuses every connection, as long as the descriptor is held.
+fn deaf() -> (OwnedFd, u16) {
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    let port = getsockname::<SockaddrIn>(socket.as_raw_fd()).unwrap().port();
+    (socket, port)
 }
 
 /// The port of a server that does this with its one connection.

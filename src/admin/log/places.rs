@@ -128,7 +128,7 @@ impl Source {
 }
 
 impl Whose {
-    pub(super) fn name(&self) -> String {
+    pub(in crate::admin) fn name(&self) -> String {
         match self {
             Self::Client(client) => client.to_string(),
             Self::Account(account, _) => format!("account {account}"),

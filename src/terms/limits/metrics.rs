@@ -1,6 +1,12 @@
 //! Bounds of what Prometheus is told.
 
+use std::time::Duration;
+
 use super::past::LEDGER_PIECE;
+
+/// Time in which ledgers are counted: its timer's unit has five minutes. Whom it did not suffice for is
+/// counted first the next time.
+pub const SUMS_TIME: Duration = Duration::from_secs(2 * 60);
 
 /// Bytes of a ledger that are counted at once; the rest has its turn the next time. An honest client
 /// writes less in a month.

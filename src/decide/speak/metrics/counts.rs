@@ -66,8 +66,36 @@ pub struct Counts {
     pub site: String,
     /// Of clients.
     pub clients: BTreeMap<ClientName, Counted>,
-    /// Of accounts, what is no client's, by number.
+    /// Of accounts, what is no client's, by number. Those that no policy names have no sums of their own.
     pub accounts: BTreeMap<u32, Counted>,
+    /// What came of those, all together.
+    #[serde(default)]
+    pub others: Others,
+    /// Whom there was no time for, who has waited longest first.
+    #[serde(default)]
+    pub behind: Vec<String>,
+}
+
+/// What came of accounts that no policy names. Any number of them may come and go: so they have one series,
+/// which does not fall when one goes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Others {
+    /// What their ledgers say.
+    pub sums: Sums,
+    /// What left their spools.
+    pub deliveries: Deliveries,
+    /// What the file of each of them said of that, the last time.
+    pub seen: BTreeMap<u32, Deliveries>,
+}
+
+impl Others {
+    /// Takes in what the file of one says now. Of one that is not known yet, that is where it begins.
+    pub fn sent(&mut self, uid: u32, now: Deliveries) {
+        if let Some(before) = self.seen.get(&uid) {
+            self.deliveries.add(&now.since(before));
+        }
+        self.seen.insert(uid, now);
+    }
 }
 
 /// What left an account's spool, by way: how often it arrived, and how often it did not.
@@ -82,6 +110,9 @@ pub struct Deliveries {
 
 /// The way that every account has.
 pub const MAIL: &str = "mail";
+
+/// The name under which all accounts are told of that no policy names. No account can be called so.
+pub const OTHERS: &str = "(others)";
 
 /// So many more.
 fn more(words: &mut Words, word: &str, count: u64) {
@@ -106,6 +137,15 @@ impl Deliveries {
             words.retain(|word, _| word == MAIL || Way::read(word).is_some());
         }
         self
+    }
+
+    /// What is new since then. A file that says less than before says nothing.
+    fn since(&self, before: &Self) -> Self {
+        let new = |now: &Words, before: &Words| {
+            let new = |(word, count): (&String, &u64)| (word.clone(), count.saturating_sub(before.get(word).copied().unwrap_or(0)));
+            now.iter().map(new).filter(|(_, count)| *count > 0).collect()
+        };
+        Self { sent: new(&self.sent, &before.sent), failed: new(&self.failed, &before.failed) }
     }
 
     /// Both together.
@@ -245,5 +285,20 @@ mod tests {
         all.tried(MAIL, false);
         all.add(&forged.checked());
         assert_eq!((all.sent.len(), all.sent.get(MAIL), all.failed.get(MAIL), all.failed.len()), (2, Some(&2), Some(&1), 1));
+    }
+
+    #[test]
+    fn what_others_have_sent_never_becomes_less_whoever_goes_and_whatever_a_file_says() {
+        let said = |sent: u64| Deliveries { sent: [(MAIL.to_owned(), sent)].into(), ..Deliveries::default() };
+        let mut others = Others::default();
+        // One that was there before anybody counted, and one that is new.
+        others.sent(7, said(40));
+        others.seen.insert(8, Deliveries::default());
+        for (uid, says, sum) in [(8, 2, 2), (7, 41, 3), (8, 0, 3), (8, 1, 4), (8, u64::MAX, u64::MAX), (7, 50, u64::MAX)] {
+            others.sent(uid, said(says));
+            assert_eq!(others.deliveries.sent.get(MAIL), Some(&sum), "{uid} {says}");
+        }
+        others.seen.clear();
+        assert_eq!(others.deliveries.sent.get(MAIL), Some(&u64::MAX));
     }
 }

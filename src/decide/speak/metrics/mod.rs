@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-pub use self::counts::{Counted, Counts, Deliveries, MAIL, Sums, Words};
+pub use self::counts::{Counted, Counts, Deliveries, MAIL, OTHERS, Others, Sums, Words};
 use self::table::Value;
 pub use self::table::{METRICS, Metric};
 use crate::terms::PushFacts;
@@ -38,7 +38,7 @@ pub struct Figures {
     pub sums: Option<Sums>,
 }
 
-/// An account of the spool, as far as it is known.
+/// An account of the spool, as far as it is known; or all that no policy names.
 #[derive(Debug, Clone, Default)]
 pub struct OfAccount {
     /// Its name.

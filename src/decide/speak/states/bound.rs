@@ -64,12 +64,7 @@ impl Memory {
         }
         let mut times = 0;
         for known in self.known.values_mut() {
-            let minutes: Vec<_> = known.minutes().collect();
-            let newer = minutes.get(minutes.len().div_ceil(2)..).unwrap_or_default();
-            // What was learned of them stays until the next snapshot.
-            times += minutes.len() - newer.len() + known.contacts.len();
-            known.contacts.clear();
-            known.arrivals = super::gaps(newer);
+            times += known.forget_half();
         }
         gone.times += times;
         if times > 0 {
