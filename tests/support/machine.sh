@@ -167,7 +167,7 @@ case $number in
     install -d -o me -m 0700 ~me/.ssh
     su me -c "ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_backup"
     checks snapgate init --store /srv/backups --mail-to me
-    snapgate add-client laptop --preset server --key-file ~me/.ssh/id_backup.pub --host localhost --script >~me/laptop.sh 2>/tmp/said || [ $? = 1 ] ||
+    snapgate add-client laptop --key-file ~me/.ssh/id_backup.pub --host localhost --script >~me/laptop.sh 2>/tmp/said || [ $? = 1 ] ||
         { cat /tmp/said; fail "add-client"; }
     quietly su - me -c 'sh laptop.sh ~/'
     cmp ~me/letter.txt /srv/backups/laptop/current/letter.txt || fail "the snapshot"
@@ -201,7 +201,9 @@ case $number in
 
     date --set "$(date --date tomorrow +%Y-%m-%d) 06:59:30" >/dev/null
     told 'digest' 400
-    echo 'expect: 24h' >>/etc/snapgate/policies/laptop.yaml
+    # It does not travel any more.
+    sed -i "s/^laptop: true/expect: 24h/" /etc/snapgate/policies/laptop.yaml
+    grep -q "^expect: 24h" /etc/snapgate/policies/laptop.yaml
     # Its cron pushes, as its script had it say.
     was=$(snapshots)
     date --set "$(date --date '3 days' +%Y-%m-%d) 12:00:00" >/dev/null
