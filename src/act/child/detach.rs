@@ -37,7 +37,8 @@ fn start(program: &Path, directory: &Path) -> io::Result<()> {
     let mut hang_up = SigSet::empty();
     hang_up.add(Signal::SIGHUP);
     hang_up.thread_block()?;
-    // Never waited for: the gate ends soon, and then init is its parent.
+    // Never waited for: with the gate's end init becomes its parent. Of one that tells of a push's beginning an entry in the table of
+    // processes stays until then.
     let spawned = command.spawn().map(drop);
     hang_up.thread_unblock()?;
     spawned

@@ -80,7 +80,7 @@ impl Known {
             let (keys, is_root) = (self.keys(), self.account.is_root());
             let others = |paths: &[PathBuf]| if is_root || is_oneself { Vec::new() } else { open_to(paths) };
             let own_keys = others(&keys.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
-            Seen { barred, stock, keys, hands: others(&guarded), own_keys, writes_rc: !others(&self.rc()).is_empty(), links }
+            Seen { barred, stock, keys, hands: others(&guarded), own_keys, writes_rc: !is_root && !is_oneself && self.writes_rc(), links }
         };
         let mut seen: Seen = if is_oneself {
             looks()
@@ -102,11 +102,14 @@ impl Known {
         Some(Asked { seen, may_make })
     }
 
-    /// ~/.ssh/rc, or the directory in which it would be made.
-    fn rc(&self) -> Vec<PathBuf> {
-        let rc = self.login.as_ref().map(|login| login.home.join(".ssh/rc"));
-        let nearest = rc.as_deref().and_then(|rc| rc.ancestors().take(3).find(|path| path.exists()));
-        nearest.map(Path::to_path_buf).into_iter().collect()
+    /// Whether the account can write ~/.ssh/rc, or make one: what it owns it opens to itself.
+    fn writes_rc(&self) -> bool {
+        let Some(home) = self.login.as_ref().map(|login| login.home.as_path()) else { return false };
+        let ssh = home.join(".ssh");
+        let places = [ssh.join("rc"), ssh, home.to_path_buf()];
+        let its_own = |path: &PathBuf| look(path).is_some_and(|found| found.owner == self.account.uid);
+        let nearest = places.iter().find(|path| path.exists());
+        places.iter().any(its_own) || nearest.is_some_and(|path| !open_to(std::slice::from_ref(path)).is_empty())
     }
 
     fn wanted(&self, policy: &Policy, site: &Site) -> Vec<Wanted> {

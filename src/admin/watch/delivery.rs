@@ -88,7 +88,8 @@ impl Pass<'_> {
                     continue;
                 }
             };
-            let worth_it = !delivery.down && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
+            let in_time = !delivery.down && self.budget.has_mails();
+            let worth_it = in_time && delivery.refused.len() < MAX_REFUSED_MAILS && !delivery.refused.contains_key(&seq);
             let may = pace.as_ref().is_none_or(|sent| sent.may(mail.audience));
             if worth_it && may && self.try_one(spool, &mail, pace.as_mut(), delivery)? {
                 continue;

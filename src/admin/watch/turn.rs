@@ -54,11 +54,13 @@ impl<'a> Known<'a> {
 /// behind all are those of accounts that no policy names, of which there may be any number.
 pub(super) fn ordered(mut accounts: Vec<Account>, known: &Known<'_>) -> Vec<Account> {
     let chance = RandomState::new();
-    let is_alone = accounts.iter().flatten().filter(|spool| spool.uid() != 0 && has_any(spool)).count() < 2;
+    let is_alone = accounts.iter().flatten().filter(|spool| spool.uid() != 0 && has_any(spool)).take(2).count() < 2;
     accounts.sort_by_cached_key(|account| {
-        let has_waited = account.as_ref().is_ok_and(|spool| spool.waiting().is_ok_and(|waiting| !waiting.is_empty()));
         let uid = account.as_ref().map_or(u32::MAX, AccountSpool::uid);
-        (uid != 0, !is_alone && known.is_strange(uid), has_waited, chance.hash_one(uid))
+        let is_strange = !is_alone && known.is_strange(uid);
+        // Names of strangers may be very many, and they are the last ones anyway.
+        let waits = |spool: &AccountSpool| !is_strange && spool.waiting().is_ok_and(|waiting| !waiting.is_empty());
+        (uid != 0, is_strange, account.as_ref().is_ok_and(waits), chance.hash_one(uid))
     });
     accounts
 }

@@ -197,14 +197,32 @@ impl<'a> Ways<'a> {
         means: &Means<'_>,
         report: &mut WatchReport,
     ) -> Result<(), Option<SpoolError>> {
+        let Some(seen) = self.once(spool, tried, end, means, report)? else { return Ok(()) };
+        // Whoever came meanwhile with something new, as the end of a push whose beginning was being told, found it locked and left.
+        // Once, as the account may bring something new for ever.
+        if spool.dispatches()?.iter().any(|one| !seen.contains(one)) {
+            self.once(spool, tried, end, means, report)?;
+        }
+        Ok(())
+    }
+
+    /// Goes once over what waits, and says what that was; `None` where nothing does, or another one is at it.
+    fn once(
+        &self,
+        spool: &AccountSpool,
+        tried: &mut Tried,
+        end: Instant,
+        means: &Means<'_>,
+        report: &mut WatchReport,
+    ) -> Result<Option<Vec<Waiting>>, Option<SpoolError>> {
         let waiting = spool.dispatches()?;
         if waiting.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let Some(_lock) = spool.lock_ways()? else {
             report.waiting += waiting.len() as u64;
             tried.cut = true;
-            return Ok(());
+            return Ok(None);
         };
         // Another one may have told some of it just now.
         let waiting = spool.dispatches()?;
@@ -246,7 +264,8 @@ impl<'a> Ways<'a> {
             self.one(spool, one, (&name, &dispatch, &place), tried, means, report)?;
         }
         step(means)?;
-        Ok(remember(spool, Sent::Ways, &mut self.sent.borrow_mut())?)
+        remember(spool, Sent::Ways, &mut self.sent.borrow_mut())?;
+        Ok(Some(waiting))
     }
 
     /// Tries one.

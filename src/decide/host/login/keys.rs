@@ -30,7 +30,7 @@ pub struct Keys {
     /// Those that may forward connections where sshd's settings let them.
     #[serde(default)]
     pub bare: u64,
-    /// Those for which sshd runs ~/.ssh/rc where its settings let it.
+    /// Those with a command before which sshd runs ~/.ssh/rc where its settings let it.
     #[serde(default)]
     pub with_rc: u64,
     /// Those whose `expiry-time` is over: sshd takes none of them, and they count nowhere else.
@@ -73,8 +73,8 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
             return Keys { expired: all.expired + 1, ..all };
         }
         all.bare += u64::from(may(&options, "port-forwarding"));
-        all.with_rc += u64::from(may(&options, "user-rc"));
         let Some(command) = forced_by_key(line) else { return Keys { others: all.others + 1, ..all } };
+        all.with_rc += u64::from(may(&options, "user-rc"));
         let leads = command_leads(&command, &leads);
         match leads {
             Leads::ToTheGate => {
