@@ -200,7 +200,7 @@ package-test: build-needs
 	@tests/support/package.sh $(RELEASE)
 
 # The package on a machine of its own, emulated, with systemd, a clock that is set, dm-crypt, AppArmor, and a kernel without Landlock; as
-# root. It takes some twenty minutes, or two with ACCEL=kvm where the kernel has that.
+# root. It takes long, as the processor is emulated; ACCEL=kvm says not to, where the kernel can do without.
 machine: build-needs
 	@tests/support/machine.sh $(RELEASE)
 
