@@ -112,8 +112,9 @@ mod tests {
     #[test]
     fn what_there_was_no_time_for_is_the_next_pass_s() {
         let dir = tempfile::tempdir().unwrap();
-        let (spool, mails) = (dir.path().join("spool"), dir.path().join("mails"));
-        for place in [&spool, &mails] {
+        // An account other than root's asks the policies whose clients it may speak for, so there is a directory of them.
+        let [spool, mails, policies] = ["spool", "mails", "policies"].map(|name| dir.path().join(name));
+        for place in [&spool, &mails, &policies] {
             std::fs::create_dir(place).unwrap();
         }
         let text = format!(
@@ -121,7 +122,7 @@ mod tests {
             spool.display(),
             mails.display()
         );
-        let site = read_site(Path::new("/none/snapgate.yaml"), text.as_bytes()).unwrap();
+        let site = read_site(&dir.path().join("snapgate.yaml"), text.as_bytes()).unwrap();
         Spool::open(&spool, nix::unistd::geteuid().as_raw()).unwrap().add(&samples::refusal()).unwrap();
         let means = Means { now: &crate::act::clock::now, go_on: &|| true };
         let late = [(COUNTING_TIME, WAYS_TIME), (MAILS_TIME, WAYS_TIME), (Duration::ZERO, WAYS_TIME), (MAILS_TIME, Duration::ZERO)];
