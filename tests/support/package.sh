@@ -74,14 +74,31 @@ deb() { echo "/shared/snapgate_$1_$(dpkg --print-architecture).deb"; }
 quietly() { "$@" >/tmp/said 2>&1 || { cat /tmp/said; fail "$*"; }; }
 is() { [ "$1" = "$2" ] || fail "\`$1\`, but \`$2\` was expected"; }
 status_of() { dpkg-query --show --showformat '${db:Status-Abbrev}${Version}' snapgate; }
-made() { stat -c '%n %U %G %a' /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions /etc/snapgate /etc/snapgate/policies; }
+made() { stat -c '%n %U %G %a' /srv/backups /var/spool/snapgate /var/spool/snapgate/sessions /etc/snapgate /etc/snapgate/policies /etc/snapgate/keys; }
 as_made='/srv/backups root root 711
 /var/spool/snapgate root snapgate 1730
 /var/spool/snapgate/sessions root snapgate 660
 /etc/snapgate root snapgate 750
-/etc/snapgate/policies root snapgate 750'
+/etc/snapgate/policies root snapgate 750
+/etc/snapgate/keys root root 755'
 enabled() { find /etc/systemd/system -name 'snapgate-*' -printf '%f\n' | sort; }
-all_units() { cd /usr/lib/systemd/system && ls snapgate-*.timer snapgate-*.path | sort; }
+# By name: compared with what the package brings, one that it forgot would be missed by nobody.
+all_units='snapgate-check.timer
+snapgate-digest.timer
+snapgate-drill.timer
+snapgate-maintain.timer
+snapgate-metrics.timer
+snapgate-watch.path
+snapgate-watch.timer'
+# What a shell, man and a monitoring find where they look for it, in DIRECTORY; pages end with ENDING.
+are_placed() {
+    local file
+    for file in man/man8/snapgate.8"$2" man/man8/snapgate-shell.8"$2" man/man8/snapgate-add-client.8"$2" man/man5/snapgate.yaml.5"$2" man/man5/snapgate-policy.5"$2" \
+        bash-completion/completions/snapgate zsh/vendor-completions/_snapgate fish/vendor_completions.d/snapgate.fish \
+        doc/snapgate/monitoring/snapgate.rules.yml doc/snapgate/monitoring/snapgate-dashboard.json doc/snapgate/README.md doc/snapgate/docs/ways/laptop.md; do
+        [ -s "$1/$file" ] || fail "there is no $1/$file"
+    done
+}
 
 # What a newcomer types, from the package to the first snapshot, as the README has it. The last is the client's, who has a key.
 mapfile -t commands < <(awk '/^## / { inside = /^## A working backup in five minutes/ } inside && /^    [^ ]/ { print substr($0, 5) }' /shared/README.md 2>/dev/null)
@@ -119,7 +136,8 @@ life)
     is "$(status_of)" "ii $version"
     is "$(made)" "${as_made/711/750}" # the store was there before, and is its owner's
     chmod 0711 /srv/backups
-    is "$(enabled)" "$(all_units)"
+    is "$(enabled)" "$all_units"
+    are_placed /usr/share .gz
     cmp "$block" "$ours"
     command -v newuidmap >/dev/null || fail "uidmap is not among what is recommended"
     [ -x /usr/sbin/sendmail ] || fail "no mailer is among what is recommended"
@@ -293,7 +311,7 @@ tools)
     lintian=$2 version=$(cat /shared/version)
     quietly dpkg -i "$(deb "$version")"
     is "$(made)" "$as_made"
-    is "$(enabled)" "$(all_units)"
+    is "$(enabled)" "$all_units"
     cmp "$block" "$ours"
     say "systemd takes the units"
     systemd-analyze verify /usr/lib/systemd/system/snapgate-* >/tmp/verified 2>&1 || { cat /tmp/verified; fail "systemd-analyze verify"; }
@@ -394,6 +412,7 @@ END
     tar -xzf "$(OUT=$work packaging/dist x86_64 "$work/shared/programs" target/pages)" -C "$work"
     (cd "$work"/snapgate-*-linux && DESTDIR=$work/placed PREFIX=/opt/gate sh packaging/install bin pages)
     "$work/placed/opt/gate/bin/snapgate" --help >/dev/null
+    are_placed "$work/placed/opt/gate/share" ''
     grep -q '^ExecStart=/opt/gate/bin/snapgate watch' "$work/placed/opt/gate/lib/systemd/system/snapgate-watch.service" || fail "the tarball's unit"
     grep -q 'ForceCommand /opt/gate/bin/snapgate-shell' "$work/placed/opt/gate/share/doc/snapgate/50-snapgate.conf" || fail "the tarball's block"
     rm -r "$work/shared/programs"
