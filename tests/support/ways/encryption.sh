@@ -26,7 +26,7 @@ says_nothing() { ! grep -qra "dear diary" "$1" || fail "$1 can be read without a
 
 # LUKS. Without dm-crypt, and without a loop device, something else stands for the opened partition.
 truncate -s 96M /tmp/disk /tmp/opened /tmp/tried
-words='s|/dev/sdb1|/tmp/disk|; s|^cryptsetup luks|echo secret \| cryptsetup -q luks|; s|^cryptsetup open|echo secret \| cryptsetup -q open|'
+words='s|/dev/sdb1|/tmp/disk|; s|/dev/disk/by-label/backups|/tmp/disk|; s|^cryptsetup luks|echo secret \| cryptsetup -q luks|; s|^cryptsetup open|echo secret \| cryptsetup -q open|'
 crypt=backups-$$-test
 if ! command -v cryptsetup >/dev/null; then
     without "LUKS: there is no cryptsetup"
