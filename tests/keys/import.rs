@@ -19,7 +19,11 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 fn import(lab: &Lab, words: &[&str]) -> Ran {
-    run(Command::new(SNAPGATE).arg("--config").arg(lab.path()).args(["import", "rrsync"]).args(words))
+    import_of(lab, "rrsync", words)
+}
+
+fn import_of(lab: &Lab, former: &str, words: &[&str]) -> Ran {
+    run(Command::new(SNAPGATE).arg("--config").arg(lab.path()).args(["import", former]).args(words))
 }
 
 fn verbs(verbs: &[snapgate::terms::Verb]) -> String {
@@ -65,6 +69,34 @@ fn what_rrsync_let_in_becomes_policies_that_can_be_read() {
     assert_eq!((fs::read_to_string(to.join("web1.yaml")).unwrap().as_str(), names(&to).len()), ("mine", 1));
     let ran = import(&lab, &[file.to_str().unwrap(), "--write", policies.to_str().unwrap()]).exits(64);
     assert!(ran.stderr.contains("nobody has read"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_rsync_and_validate_rsync_let_in_is_proposed_by_their_own_words() {
+    let lab = Lab::new(&[]);
+    for (former, command, verbs_of_it, left) in [
+        ("rsync", "rsync --server -logDtpr . /srv/db", "rsync status", "it pushed into `/srv/db`"),
+        ("rsync", "/usr/bin/rsync --server --sender -logDtpr . /srv/db", "status restore", "it read `/srv/db`"),
+        ("validate-rsync", "/usr/local/bin/validate-rsync.sh", "rsync status restore", "who pushed where is not known"),
+    ] {
+        let file = lab.path().join("authorized_keys");
+        fs::write(&file, line(&format!("restrict,command=\"{command}\""), 1, "db")).unwrap();
+        let to = lab.path().join(format!("proposed-{}", command.len()));
+        let said = import_of(&lab, former, &[file.to_str().unwrap(), "--user", "backup", "--write", to.to_str().unwrap()]).exits(0).stdout;
+        assert!(said.contains("1 policy proposed, 0 lines passed over") && said.contains(left), "{said}");
+        fs::rename(to.join("db.yaml"), lab.policy("db")).unwrap();
+        let site = config::load_site(lab.path()).unwrap();
+        let policy = config::load_policy(lab.path(), &site, &"db".parse().unwrap()).unwrap().unwrap();
+        assert_eq!((policy.user.as_str(), verbs(&policy.verbs).as_str()), ("backup", verbs_of_it), "{former}");
+        assert_eq!(policy.keys.as_deref(), Some(&[fingerprint(1)][..]));
+    }
+    // It is a file of keys that they read.
+    let yaml = lab.path().join("authprogs.yaml");
+    fs::write(&yaml, "- allow: { rule_type: rsync, allow_upload: true }\n").unwrap();
+    for former in ["rsync", "validate-rsync"] {
+        let said = import_of(&lab, former, &[yaml.to_str().unwrap()]).exits(1).stdout;
+        assert!(said.contains("0 policies proposed, 1 line passed over"), "{said}");
+    }
 }
 
 #[test]

@@ -151,10 +151,12 @@ pub(super) fn server(words: &[&str]) -> Asked {
     let directory = words.last().filter(|last| !last.starts_with('-') && **last != ".").map(|last| (*last).to_owned());
     let mut left = vec!["its options of rsync were fixed; here the client chooses, within docs/options.md".to_owned()];
     left.extend(directory.iter().map(|directory| {
-        format!(
-            "it pushed into `{}`; here each push is a snapshot, in a repository of its own (docs/seed.md)",
-            still_printable(directory, MAX_QUOTED)
-        )
+        let shown = still_printable(directory, MAX_QUOTED);
+        if sends {
+            format!("it read `{shown}` as it is; here it reads its own snapshots, of which there are none yet")
+        } else {
+            format!("it pushed into `{shown}`; here each push is a snapshot, in a repository of its own (docs/seed.md)")
+        }
     }));
     Asked { directory, pushes: !sends, pulls: sends, left, ..Asked::default() }
 }
