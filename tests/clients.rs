@@ -5,27 +5,40 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-#[test]
-fn clients_come_change_and_go_and_what_fails_or_is_killed_leaves_nothing_half() {
+/// What a script says that runs in the copy, in which it ends with these words; `None` where it cannot be tried.
+fn said(script: &str, end: &str) -> Option<String> {
     let skip = |why: &str| {
         // Past the test runner, which would swallow it.
         let _ = writeln!(std::io::stderr(), "skipped: clients: {why}");
+        None
     };
     if !nix::unistd::Uid::effective().is_root() {
         return skip("it takes root to make accounts");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let work = tempfile::Builder::new().prefix("snapgate-clients-").tempdir().unwrap();
-    let mut script = Command::new("timeout");
-    script.args(["--kill-after=5", "300", "bash"]).arg(root.join("tests/support/readme.sh")).arg("apart").arg(work.path());
-    script.arg(env!("CARGO_BIN_EXE_snapgate")).arg("tests/support/clients.sh");
-    let output = script.current_dir(root).stdin(Stdio::null()).output().unwrap();
+    let mut apart = Command::new("timeout");
+    apart.args(["--kill-after=5", "300", "bash"]).arg(root.join("tests/support/readme.sh")).arg("apart").arg(work.path());
+    apart.arg(env!("CARGO_BIN_EXE_snapgate")).arg(script);
+    let output = apart.current_dir(root).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if output.status.code() == Some(77) {
         return skip(said.lines().last().unwrap_or("it cannot be tried here"));
     }
-    assert!(output.status.success() && said.contains("== clients come and go"), "{said}");
-    scan(&said);
+    assert!(output.status.success() && said.contains(end), "{said}");
+    Some(said)
+}
+
+#[test]
+fn clients_come_change_and_go_and_what_fails_or_is_killed_leaves_nothing_half() {
+    if let Some(said) = said("tests/support/clients.sh", "== clients come and go") {
+        scan(&said);
+    }
+}
+
+#[test]
+fn what_is_done_to_one_client_of_an_account_is_done_to_no_other() {
+    said("tests/support/shared.sh", "== they come and go alone");
 }
 
 /// What a camera sees of a drawing on a terminal with dark ground, read as a QR code.

@@ -3,71 +3,7 @@
 # apart` makes, as its last word; needs a build with debug assertions for the file `faked-fault`.
 set -euo pipefail
 cd /src
-say() { printf '== %s\n' "$*"; }
-loopback() { perl -e 'my $up = pack("a16s", "lo", 0x41); socket(S, 2, 2, 0) && ioctl(S, 0x8914, $up) or die "lo: $!"'; }
-# What a run may change, but for the programs' own backups of their files, and the index of keys, which is a hint.
-state() {
-    cat /etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/subuid /etc/subgid
-    find /etc/snapgate /srv/backups \( -name .clients.lock -o -name keys.index \) -prune -o -printf '%p %U %G %m %l\n' | sort
-    cat /etc/snapgate/policies/* /etc/snapgate/keys/* 2>/dev/null || true
-}
-# Runs it, keeps what it says in /tmp/said, and expects this exit code and these words.
-expect() {
-    local code=0 wanted=$1 words=$2
-    shift 2
-    "$@" >/tmp/said 2>&1 </dev/null || code=$?
-    if [ "$code" != "$wanted" ] || { [ -n "$words" ] && ! grep -qF -e "$words" /tmp/said; }; then
-        echo "exit $code instead of $wanted, or no \`$words\`, of: $*"
-        cat /tmp/said
-        exit 1
-    fi
-}
-# The same, and nothing has changed.
-refuses() {
-    state >/tmp/before
-    expect "$@"
-    state | diff /tmp/before - || { echo "it changed something: $*"; exit 1; }
-}
-# The keys of a client by the index, which whoever changes clients brings up to date.
-indexed() { grep -ac "^SHA256:[^ ]* $1 " /etc/snapgate/keys.index || true; }
-# Adds a client, whatever `check` has to say of this machine.
-adds() {
-    local code=0
-    snapgate add-client "$@" --host backup.example.org >/tmp/said 2>&1 </dev/null || code=$?
-    [ "$code" -le 1 ] || { echo "exit $code of add-client $*"; cat /tmp/said; exit 1; }
-}
-removes() { expect 0 "removed its policy" snapgate remove-client "$1" --destroy-data "$1"; }
-fault() { echo "$1" >/etc/snapgate/faked-fault; }
-# The code of a section of docs/how-to.md, by its heading, its blocks counted from 1.
-how_to() {
-    awk -v heading="$1" -v wanted="$2" '
-        /^##/ { inside = $0 ~ "^#+ " heading "$" }
-        inside && /^    / { if (!code) blocks++; code = 1; if (blocks == wanted) print substr($0, 5); next }
-        !/^$/ { code = 0 }
-    ' docs/how-to.md | grep . || { echo "docs/how-to.md has no block $2 in \`$1\`" >&2; exit 1; }
-}
-# Has sshd read its files anew, and waits until it listens.
-sshd_again() {
-    local old
-    sshd -t
-    old=$(cat /run/sshd.pid)
-    kill "$old"
-    while [ -e "/proc/$old" ]; do sleep 0.1; done
-    /usr/sbin/sshd
-    until (exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null; do sleep 0.1; done
-}
-as_me() { su - me -c "$1" </dev/null; }
-
-loopback
-grep -q backup.example.org /etc/hosts || echo '127.0.0.1 backup.example.org' >>/etc/hosts
-install -m 755 /built/snapgate /built/snapgate-shell /usr/bin/
-cp sshd_config.d/50-snapgate.conf /etc/ssh/sshd_config.d/
-ssh-keygen -A >/dev/null
-mkdir -p /run/sshd /tmp/mails
-useradd --create-home --shell /bin/sh me
-echo precious >~me/file
-su - me -c 'mkdir -p -m 700 ~/.ssh; for key in id_backup second third fifth sixth; do ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/$key; done'
-key=$(cat ~me/.ssh/id_backup.pub) second=$(cat ~me/.ssh/second.pub) third=$(cat ~me/.ssh/third.pub)
+. ./with_clients.sh
 
 say "init"
 expect 78 "snapgate init" snapgate add-client web1 --key "$key"
@@ -241,7 +177,7 @@ expect 0 "may come" snapgate add-key web1 --key "$third"
 [ "$(wc -l </etc/snapgate/keys/web1)" = 2 ] && [ "$(grep -o 'SHA256:' /etc/snapgate/policies/web1.yaml | wc -l)" = 2 ]
 
 say "another name"
-for step in user keys account repository; do
+for step in user keys account spool repository; do
     fault "kill $step"
     snapgate rename-client web1 shop >/tmp/said 2>&1 || [ $? = 137 ]
     rm /etc/snapgate/faked-fault
@@ -259,95 +195,12 @@ adds other --key "$key"
 refuses 77 "there is a client" snapgate rename-client shop other
 refuses 77 "has this key already" snapgate add-key shop --key "$key"
 
-say "several clients with one account"
 removes other
-adds one --key "$key" --user shared --shared-account
-refuses 77 "has this key already" snapgate add-client two --key "$third" --user shared --shared-account
-grep -q 'command="/usr/bin/snapgate-shell --client one"' /etc/snapgate/keys/shared
-su - me -c 'ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/fourth'
-adds three --key-file ~me/.ssh/fourth.pub --user shared --shared-account
-for pair in "one id_backup" "three fourth"; do
-    set -- $pair
-    expect 0 "" as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$2 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"
-    [ -e "/srv/backups/$1/current/file" ] || { echo "$1 has no snapshot"; exit 1; }
-done
-say "the same without a forced command: the account's shell is the gate, and a key's line says who it is"
-[ "$(getent passwd shared | cut -d: -f7)" = /usr/bin/snapgate-shell ]
-as_shared() { as_me "$2 -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes shared@backup.example.org $3"; }
-pushes_as() { as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes -l shared' ~/file backup.example.org:"; }
-published() { ls "/srv/backups/$1/snapshots" | wc -l; }
-cp /etc/ssh/sshd_config.d/50-snapgate.conf /tmp/50-snapgate.conf
-sed -i 's/^    ForceCommand .*/    ForceCommand none/' /etc/ssh/sshd_config.d/50-snapgate.conf
-sshd_again
-for pair in "one id_backup" "three fourth"; do
-    set -- $pair
-    before=$(published "$1")
-    sleep 1
-    expect 0 "" pushes_as "$2"
-    [ "$(published "$1")" = $((before + 1)) ]
-    expect 0 "$1" as_shared "$2" ssh ""
-done
-# Nobody becomes somebody else by a name: not by the line of a key, nor by what is typed where a key forces nothing.
-cp /etc/snapgate/keys/shared /tmp/shared
-sed -i '/--client three"/s/--client three/--client one/' /etc/snapgate/keys/shared
-expect 77 "(code program)" as_shared fourth ssh status
-sed -i 's/,command="[^"]*"//' /etc/snapgate/keys/shared
-expect 77 "(code program)" as_shared fourth ssh "'snapgate-shell --client one'"
-expect 77 "(code program)" as_shared fourth ssh "'/usr/bin/snapgate-shell --config /tmp --client three'"
-expect 0 "three" as_shared fourth ssh "'snapgate-shell --client three'"
-# Without a word of sshd's about the key nobody can tell.
-sed -i 's/^    ExposeAuthInfo yes/    ExposeAuthInfo no/' /etc/ssh/sshd_config.d/50-snapgate.conf
-cp /tmp/shared /etc/snapgate/keys/shared
-sshd_again
-expect 77 "(code no-policy)" as_shared fourth ssh status
-
-say "sshd asks for keys, as docs/how-to.md says it"
-cp /tmp/50-snapgate.conf /etc/ssh/sshd_config.d/50-snapgate.conf
-how_to "For thousands of clients" 1 >/tmp/step
-sed "s/'ssh-ed25519 AAAA…'/\"\$key\"/" /tmp/step >/tmp/step.sh
-grep -q '"\$key"' /tmp/step.sh
-# It ends with 1 where its check has found something.
-sed -i 's/^snapgate add-client .*/& || [ $? = 1 ]/' /tmp/step.sh
-key=$(cat ~me/.ssh/sixth.pub) bash -eux /tmp/step.sh >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }
-how_to "For thousands of clients" 2 >/etc/ssh/sshd_config.d/40-snapgate-keys.conf
-sshd_again
-as_web() { as_me "rsync -a -e 'ssh -F /dev/null -i ~/.ssh/$1 -o IdentitiesOnly=yes -l webs' ~/file backup.example.org:"; }
-expect 0 "" as_web sixth
-[ -e /srv/backups/web1/current/file ]
-expect 255 "Permission denied" as_web fourth
-expect 0 "may come" snapgate add-key web1 --key-file ~me/.ssh/fifth.pub
-rm -f /etc/snapgate/keys/webs
-sleep 1
-expect 0 "" as_web fifth
-expect 77 "(code program)" as_me "ssh -F /dev/null -i ~/.ssh/fifth -o IdentitiesOnly=yes webs@backup.example.org id"
-cp ~me/.ssh/sixth.pub web1.pub
-how_to "For thousands of clients" 3 >/tmp/step
-grep -q sudo /tmp/step
-# Not every machine has sudo.
-sed 's/^sudo -u snapgate-keys/setpriv --reuid snapgate-keys --regid snapgate --clear-groups/' /tmp/step >/tmp/step.sh
-expect 0 'restrict,command="/usr/bin/snapgate-shell --client web1" ssh-ed25519' bash -eu /tmp/step.sh
-rm /etc/ssh/sshd_config.d/40-snapgate-keys.conf
-sshd_again
-removes web1
-userdel snapgate-keys
-
-expect 0 "account \`shared\` stays" snapgate remove-client one
-[ -d /srv/backups/one/snapshots ] && ! grep -q -- '--client one"' /etc/snapgate/keys/shared && grep -q -- '--client three"' /etc/snapgate/keys/shared
-
-cp /etc/snapgate/policies/three.yaml /tmp/three.yaml
-sed -i '/^keys:/d' /etc/snapgate/policies/three.yaml
-refuses 0 "whatever key it used would stay" snapgate remove-client three --dry-run
-grep -q "remove its keys" /tmp/said && exit 1
-cat /tmp/three.yaml >/etc/snapgate/policies/three.yaml
 
 say "a client goes, and its data stays"
-expect 255 "" as_me "ssh -F /dev/null -i ~/.ssh/id_backup -o IdentitiesOnly=yes shared@backup.example.org"
 uid=$(id -u web1)
-shared=$(id -u shared)
 spool=/var/spool/snapgate
-[ -e "$spool/$uid/published-shop" ]
-[ ! -e "$spool/$shared/published-one" ]
-[ -e "$spool/$shared/published-three" ]
+[ -e "$spool/$uid/published-shop" ] && [ ! -e "$spool/$uid/published-web1" ]
 exec 9</srv/backups/shop/.snapgate/lock
 flock 9
 refuses 75 "a push of shop is running" snapgate remove-client shop

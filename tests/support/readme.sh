@@ -62,7 +62,7 @@ enter)
         { echo "this machine cannot lay a copy over itself"; exit 77; }
     root=$work/root
     mkdir -p "$root/src" "$root/built" "$root/proc" "$root/dev" "$root/tmp"
-    cp -a README.md Makefile docs packaging policies sshd_config.d tests/support/readme.sh tests/support/ways ${script:+"$script"} "$root/src/"
+    cp -a README.md Makefile docs packaging policies sshd_config.d tests/support/{readme,with_clients}.sh tests/support/ways ${script:+"$script"} "$root/src/"
     cp "$program" "$program-shell" "$root/built/"
     # In the place of cargo: it has built already.
     printf '#!/bin/sh\necho \x27"executable":"/built/snapgate"\x27\n' >"$root/built/cargo"

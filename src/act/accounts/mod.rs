@@ -91,9 +91,14 @@ pub fn group(name: &str) -> io::Result<Option<Group>> {
     Ok(Some(Group { number, members: members.map(str::to_owned).collect() }))
 }
 
-/// Whether an account has users and groups for others.
-pub fn has_ids(name: &str) -> bool {
-    ["/etc/subuid", "/etc/subgid"].iter().all(|file| read(file, MAX_SUBIDS).is_ok_and(|text| text.lines().any(|line| whose(line) == name)))
+/// The lists of users and groups for others, and usermod(8)'s words for giving and taking.
+const LISTS: [(&str, &str, &str); 2] =
+    [("/etc/subuid", "--add-subuids", "--del-subuids"), ("/etc/subgid", "--add-subgids", "--del-subgids")];
+
+/// Of the lists of users and groups for others those that have none for this account.
+pub fn lacks_ids(name: &str) -> Vec<&'static str> {
+    let has = |file: &str| read(file, MAX_SUBIDS).is_ok_and(|text| text.lines().any(|line| whose(line) == name));
+    LISTS.iter().map(|(file, ..)| *file).filter(|file| !has(file)).collect()
 }
 
 fn whose(line: &str) -> &str {
@@ -135,13 +140,21 @@ pub fn join(name: &str, group: &str) -> Result<(), String> {
     run("usermod", &["--append", "--groups", group, "--", name])
 }
 
+/// Takes an account out of such a group again.
+///
+/// # Errors
+/// With the complaint of gpasswd(1).
+pub fn leave(name: &str, group: &str) -> Result<(), String> {
+    run("gpasswd", &["--delete", name, group])
+}
+
 /// Gives an account users and groups for others, behind all that were given away. useradd(8) does
 /// so itself where login.defs(5) lets it.
 ///
 /// # Errors
 /// With the complaint of usermod(8), or when the lists cannot be read.
 pub fn give_ids(name: &str) -> Result<(), String> {
-    for (file, option) in [("/etc/subuid", "--add-subuids"), ("/etc/subgid", "--add-subgids")] {
+    for (file, give, _) in LISTS {
         let text = match read(file, MAX_SUBIDS) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(format!("reading `{file}`: {error}")),
             text => text.unwrap_or_default(),
@@ -150,7 +163,26 @@ pub fn give_ids(name: &str) -> Result<(), String> {
             continue;
         }
         let first = behind_all(&text);
-        run("usermod", &[option, &format!("{first}-{}", first + IDS - 1), "--", name])?;
+        run("usermod", &[give, &format!("{first}-{}", first + IDS - 1), "--", name])?;
+    }
+    Ok(())
+}
+
+/// Takes an account all users or groups for others, by these lists.
+///
+/// # Errors
+/// With the complaint of usermod(8), or when the lists cannot be read.
+pub fn take_ids(name: &str, files: &[&str]) -> Result<(), String> {
+    for (file, _, take) in LISTS.into_iter().filter(|(file, ..)| files.contains(file)) {
+        let text = match read(file, MAX_SUBIDS) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(format!("reading `{file}`: {error}")),
+            text => text.unwrap_or_default(),
+        };
+        for line in text.lines().filter(|line| whose(line) == name) {
+            let range = line.split(':').skip(1).map(|field| field.trim().parse::<u64>());
+            let [Some(Ok(first)), Some(Ok(count @ 1..))] = [range.clone().next(), range.clone().nth(1)] else { continue };
+            run("usermod", &[take, &format!("{first}-{}", first + (count - 1)), "--", name])?;
+        }
     }
     Ok(())
 }
@@ -190,7 +222,7 @@ mod tests {
         assert_eq!(account("no-such-account").unwrap(), None);
         assert_eq!(account("roo").unwrap(), None);
         assert_eq!(group("root").unwrap().map(|group| group.number), Some(0));
-        assert!(!has_ids("no-such-account"));
+        assert_eq!(lacks_ids("no-such-account"), ["/etc/subuid", "/etc/subgid"]);
     }
 
     #[test]

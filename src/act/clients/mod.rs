@@ -160,6 +160,17 @@ pub fn close(path: &Path, user: u32) -> io::Result<bool> {
     Ok(true)
 }
 
+/// The directories in the store that are this account's.
+pub fn of_account(store: &Path, user: u32) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(store)? {
+        let entry = entry?;
+        let stat = entry.metadata()?;
+        found.extend((stat.is_dir() && stat.uid() == user).then(|| entry.path()));
+    }
+    Ok(found)
+}
+
 /// Calls something by another name, in whose place nothing stands.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?;

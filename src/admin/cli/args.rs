@@ -13,8 +13,8 @@ use super::coming::Coming;
 use super::digest::Digest;
 use super::entering::{Import, Keys, Rsh};
 use super::held::Chosen;
-use crate::admin::prune::Until;
 use crate::decide::keep::Span;
+use crate::decide::keep::Until;
 use crate::decide::policy::DEFAULT_CONFIG;
 use crate::terms::{ClientName, Fingerprint, Peer};
 

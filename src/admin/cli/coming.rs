@@ -7,9 +7,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{forget, print};
+use crate::admin::clients::keys::End;
 use crate::admin::clients::{add, freeze, keys, remove, rename};
 use crate::admin::init;
 use crate::decide::clients::preset::Preset;
+use crate::decide::keep::Until;
 use crate::terms::ClientName;
 
 /// One of them.
@@ -63,6 +65,9 @@ pub(super) enum Coming {
         /// For how long those before it are still taken
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = humantime::parse_duration)]
         overlap: Duration,
+        /// Up to when they are, instead: a time in the policy's zone, like 2026-12-31, or 30d
+        #[arg(long, value_name = "WHEN", conflicts_with = "overlap")]
+        until: Option<Until>,
     },
     /// Let a client do nothing for a while, and tell it why
     Freeze {
@@ -142,7 +147,7 @@ pub(super) struct Key {
 
 /// Runs one of them.
 pub(super) fn run(directory: &Path, order: Coming) -> ExitCode {
-    let key = |Key { client, key, key_file }: Key, overlap| print(keys::add(directory, &keys::Orders { client, key, key_file, overlap }));
+    let key = |Key { client, key, key_file }: Key, end| print(keys::add(directory, &keys::Orders { client, key, key_file, end }));
     match order {
         Coming::Init { store, mail_to, transport, password_file } => {
             forget().unwrap_or_else(|| print(init::init(directory, &init::Orders { store, mail_to, transport, password_file })))
@@ -171,7 +176,7 @@ pub(super) fn run(directory: &Path, order: Coming) -> ExitCode {
         }
         Coming::RenameClient { old, new } => print(rename::rename(directory, &old, &new)),
         Coming::AddKey { key: named } => key(named, None),
-        Coming::RotateKey { key: named, overlap } => key(named, Some(overlap)),
+        Coming::RotateKey { key: named, overlap, until } => key(named, Some(until.map_or(End::After(overlap), End::At))),
         Coming::Freeze { client, say } => print(freeze::freeze(directory, &client, &say)),
         Coming::Thaw { client } => print(freeze::thaw(directory, &client)),
     }

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Printed, another_s, begin, failed, given, step_failed};
+use super::{Others, Printed, another_s, begin, failed, given, step_failed};
 use crate::act::accounts::{self, New};
 use crate::act::child::{self, ask_sshd};
 use crate::act::clients::{self, Owner};
@@ -62,6 +62,8 @@ struct Plan<'a> {
     orders: &'a Orders,
     key: PublicKey,
     account: String,
+    /// Another client that has it, too.
+    other: Option<ClientName>,
     comment: String,
     repository: PathBuf,
     shown: String,
@@ -73,8 +75,9 @@ struct Plan<'a> {
 pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed> {
     let key = given(orders.key.as_deref(), orders.key_file.as_deref())?;
     let (site, _taken) = begin(directory, "adding a client")?;
-    another_s(directory, &site, &orders.client, &key)?;
-    let plan = plan(directory, &site, orders, key)?;
+    let others = Others::of(directory, &site, &orders.client)?;
+    another_s(&others, &key)?;
+    let plan = plan(directory, &site, orders, (key, &others))?;
     let found = plan.found()?;
     let left = steps(plan.wish(), &found).map_err(|what| (what, exit::REFUSED))?;
     if orders.dry_run {
@@ -96,7 +99,7 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
     plan.told(&left)
 }
 
-fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, key: PublicKey) -> Result<Plan<'a>, Printed> {
+fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, (key, others): (PublicKey, &Others)) -> Result<Plan<'a>, Printed> {
     let client = &orders.client;
     let account = orders.user.clone().unwrap_or_else(|| client.to_string());
     if !names_an_account(&account) {
@@ -139,7 +142,8 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, key: Public
     }
     let shown = printable_path(&repository);
     let comment = comment(client);
-    Ok(Plan { directory, site, orders, key, account, comment, repository, shown, gate, policy })
+    let other = others.with(&account).map(|other| other.client.clone());
+    Ok(Plan { directory, site, orders, key, account, other, comment, repository, shown, gate, policy })
 }
 
 impl Plan<'_> {
@@ -150,7 +154,8 @@ impl Plan<'_> {
 
     fn line(&self) -> String {
         let gate = self.gate.to_string_lossy();
-        keyfile::line(&self.key, self.orders.shared.then_some((&*gate, &self.orders.client)), None)
+        let is_shared = self.orders.shared || self.other.is_some();
+        keyfile::line(&self.key, is_shared.then_some((&*gate, &self.orders.client)), None)
     }
 
     fn key_file(&self) -> PathBuf {
@@ -168,7 +173,8 @@ impl Plan<'_> {
             has_the_gate: entry.shell == self.gate,
             shell: printable_path(&entry.shell),
             in_group: entry.group == group.number || group.members.contains(&self.account),
-            has_ids: accounts::has_ids(&self.account),
+            lacks_ids: accounts::lacks_ids(&self.account),
+            other: self.other.as_ref().map(ToString::to_string),
             comment: entry.comment,
         });
         let keys = clients::read(&self.key_file()).map_err(|error| failed("reading", &self.key_file(), &error))?.unwrap_or_default();
@@ -178,8 +184,11 @@ impl Plan<'_> {
             account: known,
             group_is_taken: accounts::group(&self.account).map_err(lists)?.is_some(),
             place: clients::place(&self.repository).map_err(|error| failed("looking at", &self.repository, &error))?,
-            // One that ends on a date is not made to last.
-            has_key: keyfile::keys(&keys).iter().any(|(key, _)| key.fingerprint == self.key.fingerprint),
+            // One that ends on a date is not made to last. One for a client that is gone lets nobody in.
+            has_key: keyfile::keys(&keys).iter().any(|(key, line)| {
+                let is_its = keyfile::names(line).is_none_or(|client| client == self.orders.client);
+                key.fingerprint == self.key.fingerprint && is_its
+            }),
             policy: own.as_ref().map(is_same),
         })
     }
@@ -243,8 +252,12 @@ impl Plan<'_> {
                     Ok(Some(entry)) if entry.comment == self.comment && before.account.is_none() => accounts::remove(&self.account),
                     _ => Ok(()),
                 },
-                // They go with the account, or do no harm.
-                Step::Group | Step::Ids => Ok(()),
+                Step::Group | Step::Ids => match &before.account {
+                    Some(known) if *step == Step::Ids => accounts::take_ids(&self.account, &known.lacks_ids),
+                    Some(_) if account_is_in(&self.account) => accounts::leave(&self.account, GROUP),
+                    // They go with the account.
+                    _ => Ok(()),
+                },
             };
             left.extend(undone.err().map(|error| format!("; not undone: {}: {error}", step.says(self.wish()))));
         }

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Printed, another_s, begin, failed, given, indexed, policy};
+use super::{Others, Printed, another_s, begin, failed, given, indexed, policy};
 use crate::act::clients::{self, Owner};
+use crate::act::config::zones;
 use crate::act::{child, clock};
 use crate::decide::clients::key::PublicKey;
 use crate::decide::clients::{edit, keyfile};
+use crate::decide::keep::Until;
 use crate::decide::policy::Policy;
+use crate::terms::limits::MAX_OVERLAP;
 use crate::terms::text::printable_path;
 use crate::terms::{ClientName, Fingerprint, exit};
 
@@ -26,8 +29,17 @@ pub(crate) struct Orders {
     pub(crate) key: Option<String>,
     /// The same in a file.
     pub(crate) key_file: Option<PathBuf>,
-    /// For how long the others are still taken; `None`: they stay.
-    pub(crate) overlap: Option<Duration>,
+    /// When the others end; `None`: they stay.
+    pub(crate) end: Option<End>,
+}
+
+/// When keys end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    /// So long from now.
+    After(Duration),
+    /// Then.
+    At(Until),
 }
 
 /// Gives the client another key.
@@ -36,31 +48,30 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
     let (site, _taken) = begin(directory, "changing keys")?;
     let client = &orders.client;
     let policy = policy(directory, &site, client)?;
+    let others = Others::of(directory, &site, client)?;
+    another_s(&others, &key)?;
     let now = clock::now();
-    let until = orders.overlap.map(|overlap| ending(now, overlap)).transpose()?;
+    let until = orders.end.map(|end| ending(end, now, &policy)).transpose()?;
     let path = clients::key_file(directory, &policy.user);
     let old = clients::read(&path).map_err(|error| failed("reading", &path, &error))?.unwrap_or_default();
-    another_s(directory, &site, client, &key)?;
 
-    let ended: Vec<Fingerprint> = keyfile::keys(&old)
-        .into_iter()
-        .filter(|(_, line)| keyfile::ends(line).is_some_and(|end| end <= now))
-        .map(|(key, _)| key.fingerprint)
-        .collect();
     // Of several clients' keys in one file only this one's are touched.
-    let is_its = |other: &Fingerprint| policy.keys.as_ref().is_none_or(|keys| keys.contains(other));
-    let ended: Vec<&Fingerprint> = ended.iter().filter(|ended| is_its(ended) && **ended != key.fingerprint).collect();
+    let is_alone = others.unread.is_none() && others.with(&policy.user).is_none();
+    let is_its = |other: &PublicKey, line: &str| {
+        other.fingerprint != key.fingerprint && keyfile::is_of(&policy, &others.policies, is_alone, (other, line))
+    };
+    let has_ended = |line: &str| keyfile::ends(line).is_some_and(|end| end <= now);
+    let its: Vec<(PublicKey, &str)> = keyfile::keys(&old).into_iter().filter(|(other, line)| is_its(other, line)).collect();
+    let ended: Vec<&Fingerprint> = its.iter().filter(|(_, line)| has_ended(line)).map(|(other, _)| &other.fingerprint).collect();
     let mut text = keyfile::without(&old, &ended);
     let mut ending = Vec::new();
     if let Some(until) = until {
-        for (other, line) in keyfile::keys(&text.clone()) {
-            if is_its(&other.fingerprint) && other.fingerprint != key.fingerprint {
-                text = keyfile::with(&text, &other, &keyfile::ending(line, until));
-                ending.push(other.fingerprint);
-            }
+        for (other, line) in its.iter().filter(|(other, line)| !has_ended(line) && !restores_alone(&policy, &other.fingerprint)) {
+            text = keyfile::with(&text, other, &keyfile::ending(line, until));
+            ending.push(other.fingerprint.clone());
         }
     }
-    text = keyfile::with(&text, &key, &line(&old, &policy, &key)?);
+    text = keyfile::with(&text, &key, &line(&old, &policy, &others, &key)?);
 
     if let Some(keys) = &policy.keys {
         let mut keys: Vec<&Fingerprint> = keys.iter().filter(|key| !ended.contains(key)).collect();
@@ -78,18 +89,38 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
     Ok(indexed(directory, &site, told(orders, &policy, &key, &ending, until, &path)))
 }
 
-fn ending(now: DateTime<Utc>, overlap: Duration) -> Result<DateTime<Utc>, Printed> {
-    // sshd counts in minutes.
-    let until = TimeDelta::from_std(overlap).ok().and_then(|overlap| now.checked_add_signed(overlap + TimeDelta::seconds(59)));
-    until.filter(|until| *until > now).ok_or_else(|| ("--overlap is no time\nwrite 7d or 12h".to_owned(), exit::USAGE))
+/// A key that may do nothing but restore is not the one that is changed.
+fn restores_alone(policy: &Policy, key: &Fingerprint) -> bool {
+    let lists = |keys: &Option<Vec<Fingerprint>>| keys.iter().flatten().any(|listed| listed == key);
+    lists(&policy.restore.keys) && !lists(&policy.keys)
 }
 
-/// The line of the new key: as those of the same client have it.
-fn line(old: &str, policy: &Policy, key: &PublicKey) -> Result<String, Printed> {
-    let mark = format!("--client {}\"", policy.client);
+fn ending(end: End, now: DateTime<Utc>, policy: &Policy) -> Result<DateTime<Utc>, Printed> {
+    let until = match end {
+        End::After(overlap) => TimeDelta::from_std(overlap).ok().and_then(|overlap| now.checked_add_signed(overlap)),
+        End::At(until) => {
+            let zone = zones::load(&policy.timezone).map_err(|what| (what, exit::CONFIG))?;
+            Some(until.end(now, &zone).map_err(|what| (what, exit::USAGE))?)
+        }
+    };
+    let Some(until) = until.filter(|until| *until <= now + MAX_OVERLAP) else {
+        let help = "name an earlier end; `snapgate add-key` lets them stay without one";
+        return Err((
+            format!("the keys before it would end in more than {} days\n{help}", MAX_OVERLAP.as_secs() / (24 * 3600)),
+            exit::USAGE,
+        ));
+    };
+    // sshd counts in minutes.
+    Ok(until + TimeDelta::seconds(59))
+}
+
+/// The line of the new key. It says whose key it is where that of another key of the client does, and
+/// where others have the account, too.
+fn line(old: &str, policy: &Policy, others: &Others, key: &PublicKey) -> Result<String, Printed> {
     let gate = child::gate().map_err(|what| (what, exit::CONFIG))?;
     let gate = gate.to_string_lossy().into_owned();
-    let is_shared = old.lines().any(|line| line.contains(&mark));
+    let is_named = old.lines().any(|line| keyfile::names(line).is_some_and(|client| client == policy.client));
+    let is_shared = is_named || others.with(&policy.user).is_some();
     Ok(keyfile::line(key, is_shared.then_some((gate.as_str(), &policy.client)), None))
 }
 

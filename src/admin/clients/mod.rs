@@ -16,6 +16,7 @@ use crate::act::clients::{self, Taken};
 use crate::act::store::{self, Lock, Repository};
 use crate::act::{config, inspect};
 use crate::decide::clients::key::PublicKey;
+use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::MAX_PUBLIC_KEY;
 use crate::terms::text::printable_path;
@@ -65,11 +66,36 @@ fn given(key: Option<&str>, file: Option<&Path>) -> Result<PublicKey, Printed> {
     PublicKey::read(&text).map_err(|what| (what, exit::USAGE))
 }
 
+/// The other clients that there are.
+struct Others {
+    policies: Vec<Policy>,
+    /// A policy that cannot be read: it may speak of the same account or place.
+    unread: Option<Fault>,
+}
+
+impl Others {
+    fn of(directory: &Path, site: &Site, client: &ClientName) -> Result<Self, Printed> {
+        let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+        let (mut policies, mut unread) = (Vec::new(), None);
+        for (_, other) in all.into_iter().filter(|(other, _)| other != client) {
+            match other {
+                Ok(other) => policies.push(other),
+                Err(fault) => unread = Some(fault),
+            }
+        }
+        Ok(Self { policies, unread })
+    }
+
+    /// One that has the account, too.
+    fn with(&self, account: &str) -> Option<&Policy> {
+        self.policies.iter().find(|other| other.user == account)
+    }
+}
+
 /// Refuses a key that another client has: which of them it speaks for could not be told.
-fn another_s(directory: &Path, site: &Site, client: &ClientName, key: &PublicKey) -> Result<(), Printed> {
-    let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let keys = |other: &Policy| other.keys.iter().chain(&other.restore.keys).flatten().any(|other| *other == key.fingerprint);
-    match all.into_iter().filter_map(|(_, other)| other.ok()).find(|other| other.client != *client && keys(other)) {
+fn another_s(others: &Others, key: &PublicKey) -> Result<(), Printed> {
+    let keys = |other: &&Policy| other.keys.iter().chain(&other.restore.keys).flatten().any(|other| *other == key.fingerprint);
+    match others.policies.iter().find(keys) {
         Some(other) => {
             let help = "make the client a key of its own: ssh-keygen -t ed25519";
             Err((format!("{} has this key already\n{help}", other.client), exit::REFUSED))

@@ -10,16 +10,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Printed, begin, busy, failed, indexed, kept_out, policy};
+use super::{Others, Printed, begin, busy, failed, indexed, kept_out, policy};
 use crate::act::accounts::{self, Entry};
 use crate::act::clients::{self, Owner};
+use crate::act::inspect;
 use crate::act::names::accounts::numbered;
 use crate::act::record::spool;
 use crate::act::store::{self, Lock, Repository};
-use crate::act::{config, inspect};
 use crate::admin::watch;
+use crate::decide::clients::key::PublicKey;
 use crate::decide::clients::steps::Place;
-use crate::decide::clients::{comment, edit, keyfile};
+use crate::decide::clients::{comment, edit, is_a_client_s, keyfile};
 use crate::decide::owners::remap::Kind;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::text::printable_path;
@@ -41,9 +42,13 @@ struct Plan<'a> {
     directory: &'a Path,
     site: &'a Site,
     policy: &'a Policy,
+    others: &'a [Policy],
     entry: Option<Entry>,
     /// Whether the account goes: it was made for this client, and no other has it.
     goes: bool,
+    /// Whether root alone gets what stays: the account goes, now or with the client that it was made
+    /// for, and its number is another's then.
+    shuts: bool,
     destroy: bool,
     shown: String,
     /// What could not be done, and is no reason to stop.
@@ -66,20 +71,26 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     let (site, _taken) = begin(directory, "removing a client")?;
     let policy = policy(directory, &site, client)?;
     let entry = accounts::account(&policy.user).map_err(|error| failed("reading", Path::new("/etc/passwd"), &error))?;
-    let others = others(directory, &site, &policy)?;
-    let goes = entry.as_ref().is_some_and(|entry| entry.uid != 0 && entry.comment == comment(client))
-        && !others.iter().any(|other| other.user == policy.user);
+    let others = Others::of(directory, &site, client)?;
+    if let Some(fault) = &others.unread {
+        return Err((format!("another policy may share what this one has, and cannot be read\n{fault}"), exit::CONFIG));
+    }
+    let is_ours = entry.as_ref().is_some_and(|entry| entry.uid != 0 && is_a_client_s(&entry.comment));
+    let goes = is_ours && entry.as_ref().is_some_and(|entry| entry.comment == comment(client)) && others.with(&policy.user).is_none();
+    let shuts = goes || (is_ours && within(&others.policies, &policy.path).is_none());
     let plan = Plan {
         directory,
         site: &site,
         policy: &policy,
+        others: &others.policies,
         entry,
         goes,
+        shuts,
         destroy: destroy.is_some(),
         shown: printable_path(&policy.path),
         notes: RefCell::default(),
     };
-    plan.vetted(&others)?;
+    plan.vetted()?;
     let mut text = format!("{client}:\n");
     let (did, would) = if *dry_run { ("would remove", "would stay") } else { ("removed", "stays") };
     let has_keys = plan.keys_left()?.is_some();
@@ -104,7 +115,7 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
         let _ = writeln!(text, "  the account `{}` {would}: it was not made for this client alone", policy.user);
     }
     if !plan.destroy {
-        let _ = writeln!(text, "  {} {would}, with all snapshots{}", plan.shown, if plan.goes { ", for root alone" } else { "" });
+        let _ = writeln!(text, "  {} {would}, with all snapshots{}", plan.shown, if plan.shuts { ", for root alone" } else { "" });
     }
     for what in plan.notes.take() {
         let _ = writeln!(text, "  note: {}", what.replace('\n', "\n  "));
@@ -119,17 +130,15 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     Ok(indexed(directory, &site, text))
 }
 
-/// All other policies. One that cannot be read may speak of the same account or place.
-fn others(directory: &Path, site: &Site, policy: &Policy) -> Result<Vec<Policy>, Printed> {
-    let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let all = all.into_iter().filter(|(other, _)| *other != policy.client).map(|(_, other)| other);
-    all.collect::<Result<_, _>>()
-        .map_err(|fault| (format!("another policy may share what this one has, and cannot be read\n{fault}"), exit::CONFIG))
+/// One of these clients whose repository is there, by whatever name.
+fn within<'a>(clients: &'a [Policy], path: &Path) -> Option<&'a Policy> {
+    let real = inspect::real(path);
+    clients.iter().find(|client| inspect::real(&client.path).starts_with(&real))
 }
 
 impl Plan<'_> {
     /// What stands in the way, before anything is removed.
-    fn vetted(&self, others: &[Policy]) -> Result<(), Printed> {
+    fn vetted(&self) -> Result<(), Printed> {
         let Self { policy, shown, site, .. } = self;
         let path = &policy.path;
         let refuse = |what: String| Err((what, exit::REFUSED));
@@ -137,20 +146,21 @@ impl Plan<'_> {
         super::mounted(policy, site)?;
         let stands = clients::place(path).map_err(|error| failed("looking at", path, &error))?;
         let had_one = uid.is_some_and(|uid| spool::was_published(&site.spool, uid, &policy.client));
-        if self.goes && stands == Place::Missing && had_one {
+        if self.shuts && stands == Place::Missing && had_one {
             let help = "mount its disk, or make an empty directory of its account's there, if the snapshots are gone";
-            return refuse(format!("`{shown}` is missing, and its account's number would be free for another\n{help}"));
+            return refuse(format!("`{shown}` is missing, and its account's number is another's one day\n{help}"));
         }
         if self.repository().is_some_and(|repository| repository.is_busy()) {
             return Err(busy(&policy.client));
         }
-        // Root shuts it where the account goes: who could put something else in its place would leave
-        // the snapshots to whoever gets the account's number next.
-        if (self.goes || self.destroy) && stands != Place::Missing {
+        // Root shuts it: who could put something else in its place would leave the snapshots to whoever
+        // gets the account's number next.
+        if (self.shuts || self.destroy) && stands != Place::Missing {
             super::is_roots_alone(path)?;
         }
         if !self.destroy {
-            return Ok(());
+            let help = "remove the link, and give root what it leads to: its account's number is another's one day";
+            return if self.shuts && stands == Place::Link { refuse(format!("`{shown}` is a symbolic link\n{help}")) } else { Ok(()) };
         }
         match stands {
             Place::Missing | Place::Begun => return Ok(()),
@@ -168,7 +178,7 @@ impl Plan<'_> {
         if inspect::real(&site.store).starts_with(&real) || !(is_empty || path.join(STATE).is_dir()) {
             return refuse(format!("`{shown}` is no repository\nremove it yourself"));
         }
-        if let Some(other) = others.iter().find(|other| inspect::real(&other.path).starts_with(&real)) {
+        if let Some(other) = within(self.others, path) {
             return refuse(format!("the repository of {} is in `{shown}`\nmove that first", other.client));
         }
         match clients::mounted_beneath(path).map_err(|error| failed("looking at", path, &error))? {
@@ -204,7 +214,9 @@ impl Plan<'_> {
     fn keys_left(&self) -> Result<Option<(PathBuf, String)>, Printed> {
         let path = clients::key_file(self.directory, &self.policy.user);
         let Some(text) = clients::read(&path).map_err(|error| failed("reading", &path, &error))? else { return Ok(None) };
-        let its: Vec<&Fingerprint> = self.policy.keys.iter().flatten().chain(self.policy.restore.keys.iter().flatten()).collect();
+        let found = keyfile::keys(&text);
+        let is_its = |found: &&(PublicKey, &str)| keyfile::is_of(self.policy, self.others, false, (&found.0, found.1));
+        let its: Vec<&Fingerprint> = found.iter().filter(is_its).map(|(key, _)| &key.fingerprint).collect();
         let left = if self.goes { String::new() } else { keyfile::without(&text, &its) };
         Ok((left != text).then_some((path, left)))
     }
@@ -219,17 +231,35 @@ impl Plan<'_> {
         changed.map_err(|error| failed("writing", &path, &error))
     }
 
-    /// The repository is root's, and its spool is out of the way, before the account's number is free
-    /// for another.
+    /// Every repository of the account's is root's, and its spool is out of the way, before the
+    /// account's number is free for another.
     fn account(&self) -> Result<(), Printed> {
         let Some(entry) = &self.entry else { return Ok(()) };
-        clients::close(&self.policy.path, entry.uid).map_err(|error| failed("shutting", &self.policy.path, &error))?;
+        self.shut()?;
+        self.forgotten(entry.uid)?;
         self.spool(entry.uid)?;
         clients::after(self.directory, "its spool").map_err(|what| (what, exit::INTERNAL))?;
         accounts::remove(&self.policy.user).map_err(|what| (what, exit::BUSY))?;
         clients::after(self.directory, "its entry").map_err(|what| (what, exit::INTERNAL))?;
         // What a process of its has made there before it ended.
         self.spool(entry.uid)
+    }
+
+    /// The repository is root's.
+    fn shut(&self) -> Result<(), Printed> {
+        let (path, uid) = (&self.policy.path, self.entry.as_ref().filter(|_| self.shuts).map(|entry| entry.uid));
+        uid.map_or(Ok(false), |uid| clients::close(path, uid)).map(drop).map_err(|error| failed("shutting", path, &error))
+    }
+
+    /// What stands in the store and is the account's, though no policy says so any more.
+    fn forgotten(&self, uid: u32) -> Result<(), Printed> {
+        let store = &self.site.store;
+        for path in clients::of_account(store, uid).map_err(|error| failed("looking into", store, &error))? {
+            super::is_roots_alone(&path)?;
+            clients::close(&path, uid).map_err(|error| failed("shutting", &path, &error))?;
+            self.notes.borrow_mut().push(format!("{} was the account's, too, and stays, for root alone", printable_path(&path)));
+        }
+        Ok(())
     }
 
     fn spool(&self, uid: u32) -> Result<(), Printed> {
@@ -268,6 +298,7 @@ impl Plan<'_> {
     }
 
     fn file(&self) -> Result<(), Printed> {
+        self.shut()?;
         self.traces()?;
         let path = clients::policy_file(self.directory, &self.policy.client);
         clients::gone(&path).map_err(|error| failed("removing", &path, &error))

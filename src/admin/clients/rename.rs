@@ -3,14 +3,18 @@
 //!
 //! The policy has the new name last. A run that was killed before goes on when it is run again.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use super::{Printed, begin, failed, indexed, policy};
+use crate::act::accounts::{self, Entry};
 use crate::act::clients::{self, Owner};
+use crate::act::config;
+use crate::act::record::spool;
 use crate::act::store::Repository;
-use crate::act::{accounts, config};
-use crate::decide::clients::comment;
 use crate::decide::clients::steps::Place;
+use crate::decide::clients::{comment, keyfile};
+use crate::decide::policy::{Policy, Site};
 use crate::terms::text::printable_path;
 use crate::terms::{ClientName, exit};
 
@@ -30,25 +34,16 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     let policy = policy(directory, &site, old)?;
     super::mounted(&policy, &site)?;
     let account = accounts::account(&policy.user).map_err(|error| failed("reading", Path::new("/etc/passwd"), &error))?;
-    let from = site.store.join(old.as_str());
-    let to = site.store.join(new.as_str());
-    // A `path:` of its own stays what it is.
-    let moves = policy.path == from && !policy.origins.keys.iter().any(|(key, _)| key == "path");
-    let places = [&from, &to].map(|path| clients::place(path).map_err(|error| failed("looking at", path, &error)));
-    let [from_is, to_is] = places;
-    let (from_is, to_is) = (from_is?, to_is?);
-    let is_its = |place: Place| matches!((place, &account), (Place::Directory(owner, _), Some(account)) if owner == account.uid);
-    let is_moved = from_is == Place::Missing && is_its(to_is);
-    if moves && !is_moved && to_is != Place::Missing {
-        return Err((format!("`{}` is there already\nmove it away", printable_path(&to)), exit::REFUSED));
-    }
-    let _held = if moves && is_its(from_is) {
-        super::is_roots_alone(&from)?;
-        super::kept_out(&Repository::at(&from), old)?
-    } else {
-        Vec::new()
-    };
     let step = |name: &str| clients::after(directory, name).map_err(|what| (what, exit::INTERNAL));
+    let moves = moves(directory, &site, &policy, account.as_ref(), new)?;
+    let due = moves.as_ref().filter(|moves| moves.is_due);
+    let _held = match due {
+        Some(Moves { from, .. }) => {
+            super::is_roots_alone(from)?;
+            super::kept_out(&Repository::at(from), old)?
+        }
+        None => Vec::new(),
+    };
     let own = policy.origins.of("user");
     if own.line == 0 || own.file != policy.origins.file {
         let user = crate::decide::clients::edit::account(&policy.user);
@@ -61,24 +56,65 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
         accounts::describe(&policy.user, &comment(new)).map_err(|what| (what, exit::BUSY))?;
     }
     step("account")?;
-    if moves && is_its(from_is) {
-        clients::rename(&from, &to).map_err(|error| failed("renaming", &from, &error))?;
+    // It says that there was a snapshot, where the repository is not to be seen.
+    let told = account.map_or(Ok(()), |account| spool::rename_client(&site.spool, account.uid, old, new));
+    step("spool")?;
+    if let Some(Moves { from, to, .. }) = due {
+        clients::rename(from, to).map_err(|error| failed("renaming", from, &error))?;
     }
     step("repository")?;
     let source = clients::policy_file(directory, old);
     clients::rename(&source, &target).map_err(|error| failed("renaming", &source, &error))?;
-    let place = if moves { printable_path(&to) } else { printable_path(&policy.path) };
-    let text = format!("{old} is {new} now: its repository is {place}, and its account is `{}` as before\n", policy.user);
+    let place = printable_path(moves.as_ref().map_or(&policy.path, |moves| &moves.to));
+    let mut text = format!("{old} is {new} now: its repository is {place}, and its account is `{}` as before\n", policy.user);
+    if let Err(error) = told {
+        let _ = writeln!(text, "  note: {}", error.to_string().replace('\n', "\n  "));
+    }
     Ok(indexed(directory, &site, text))
+}
+
+/// A repository that has its client's name, and is called as the client is.
+struct Moves {
+    from: PathBuf,
+    to: PathBuf,
+    /// Whether it has its old name.
+    is_due: bool,
+}
+
+/// What becomes of the repository. A `path:` of its own stays what it is.
+fn moves(directory: &Path, site: &Site, policy: &Policy, account: Option<&Entry>, new: &ClientName) -> Result<Option<Moves>, Printed> {
+    let old = &policy.client;
+    let [from, to] = [old, new].map(|client| site.store.join(client.as_str()));
+    if policy.path != from || policy.origins.keys.iter().any(|(key, _)| key == "path") {
+        return Ok(None);
+    }
+    let place = |path: &Path| clients::place(path).map_err(|error| failed("looking at", path, &error));
+    let (from_is, to_is) = (place(&from)?, place(&to)?);
+    let is_its = |place: Place| matches!((place, account), (Place::Directory(owner, _), Some(account)) if owner == account.uid);
+    // A run that was killed has moved it after all that says the old name. Otherwise it is another's,
+    // which an account with several clients may have as well.
+    let says_old = account.is_some_and(|account| account.comment == comment(old) || spool::was_published(&site.spool, account.uid, old))
+        || names(&keys(directory, &policy.user)?.unwrap_or_default(), old);
+    let is_moved = from_is == Place::Missing && is_its(to_is) && !says_old;
+    if !is_moved && to_is != Place::Missing {
+        return Err((format!("`{}` is there already\nmove it away", printable_path(&to)), exit::REFUSED));
+    }
+    Ok(Some(Moves { is_due: is_its(from_is), from, to }))
+}
+
+fn keys(directory: &Path, account: &str) -> Result<Option<String>, Printed> {
+    let path = clients::key_file(directory, account);
+    clients::read(&path).map_err(|error| failed("reading", &path, &error))
+}
+
+fn names(keys: &str, client: &ClientName) -> bool {
+    keys.lines().any(|line| keyfile::names(line).is_some_and(|named| named == *client))
 }
 
 /// The lines that name the client, where several use the account.
 fn named_in_keys(directory: &Path, account: &str, old: &ClientName, new: &ClientName) -> Result<(), Printed> {
+    let Some(text) = keys(directory, account)?.filter(|text| names(text, old)) else { return Ok(()) };
     let path = clients::key_file(directory, account);
-    let Some(text) = clients::read(&path).map_err(|error| failed("reading", &path, &error))? else { return Ok(()) };
-    let renamed = text.replace(&format!(" --client {old}\""), &format!(" --client {new}\""));
-    if renamed == text {
-        return Ok(());
-    }
+    let renamed = keyfile::renamed(&text, old, new);
     clients::write(&path, &renamed, Owner { user: 0, group: 0, mode: 0o644 }).map_err(|error| failed("writing", &path, &error))
 }

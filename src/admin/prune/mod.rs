@@ -27,7 +27,7 @@ use crate::terms::{ClientName, exit};
 
 pub(crate) use by_hand::{How, delete, undelete};
 pub(crate) use held::{discard, release};
-pub(crate) use protect::{Until, Wish, protect, unprotect};
+pub(crate) use protect::{Wish, protect, unprotect};
 pub(crate) use usage::usage;
 
 pub(in crate::admin) use client::{Client, failure};

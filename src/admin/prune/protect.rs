@@ -1,49 +1,16 @@
 //! `snapgate protect` and `unprotect`: what no rule removes.
 
 use std::path::Path;
-use std::str::FromStr;
-
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 use super::client::{Client, UNPROTECTED, failure, upkeep};
 use super::done::Done;
 use super::{Failure, Printed};
 use crate::act::config;
 use crate::act::prune::Protected;
-use crate::decide::keep::Span;
+use crate::decide::keep::Until;
 use crate::terms::limits::MAX_QUOTED;
 use crate::terms::text::{on_one_line, printable, printable_within};
-use crate::terms::{Body, ClientName, Deed, Mail, Zone, exit};
-
-/// How long a protection lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// To the end of a span from now.
-    For(Span),
-    /// To a time on the clocks of the policy's zone.
-    At(NaiveDateTime),
-}
-
-impl FromStr for Until {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN));
-        let time = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M").ok();
-        let span = || text.parse().ok().map(Self::For);
-        let until = day().or_else(time).map(Self::At).or_else(span);
-        until.ok_or_else(|| "write a day like 2026-12-31, a time like 2026-12-31T03:00, or a span like 30d".to_owned())
-    }
-}
-
-impl Until {
-    fn moment(self, now: DateTime<Utc>, zone: &Zone) -> Option<DateTime<Utc>> {
-        match self {
-            Self::For(span) => now.checked_add_signed(TimeDelta::hours(i64::from(span.hours()))),
-            Self::At(local) => zone.moment(local),
-        }
-    }
-}
+use crate::terms::{Body, ClientName, Deed, Mail, exit};
 
 /// `snapgate protect`, as it is said.
 #[derive(Debug)]
@@ -69,14 +36,7 @@ fn protected(client: &Client<'_>, wish: &Wish<'_>) -> Result<Done, Failure> {
     let snapshot = client.named(&opened, wish.snapshot)?;
     let until = match wish.until {
         None => None,
-        Some(until) => {
-            let skipped = || (format!("there is no such time in {}: clocks go forward over it", client.zone.name), exit::USAGE);
-            let end = until.moment(client.now, &client.zone).ok_or_else(skipped)?;
-            if end <= client.now {
-                return Err(("that time is past\nname one that is to come".to_owned(), exit::USAGE));
-            }
-            Some(end)
-        }
+        Some(until) => Some(until.end(client.now, &client.zone).map_err(|what| (what, exit::USAGE))?),
     };
     let why = printable_within(on_one_line(wish.why).as_bytes(), MAX_QUOTED);
     let note = Protected { until, why: why.clone(), by: client.by.clone(), at: client.now };

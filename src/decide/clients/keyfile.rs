@@ -1,9 +1,14 @@
 //! An account's file of keys: a line for each, which restricts it to the gate. Lines that somebody
-//! else wrote there stay as they are.
+//! else wrote there stay as they are, and so do those of other clients of the account.
 
-use chrono::{DateTime, Utc};
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::key::{KINDS, PublicKey};
+use crate::decide::host::login::is_the_gate;
+use crate::decide::keys::line::Line;
+use crate::decide::policy::Policy;
 use crate::terms::{ClientName, Fingerprint};
 
 /// The line of a key. A shared account says whose key it is, where no `ForceCommand` replaces it.
@@ -59,18 +64,61 @@ pub fn without(text: &str, keys: &[&Fingerprint]) -> String {
     text.lines().filter(stays).map(|line| format!("{line}\n")).collect()
 }
 
-/// When the key of a line ends, where the line says so.
-pub fn ends(line: &str) -> Option<DateTime<Utc>> {
+/// The client that a line says it is for: that of `--client`, where the line forces the gate.
+pub fn names(line: &str) -> Option<ClientName> {
+    let line = Line::read(line)?;
+    let words: Vec<&str> = line.value("command")?.split_ascii_whitespace().collect();
+    match words.as_slice() {
+        [gate, "--client", client] | [gate, "--config", _, "--client", client] if is_the_gate(Path::new(gate)) => client.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The file with another name for a client, in the lines that are for it.
+pub fn renamed(text: &str, old: &ClientName, new: &ClientName) -> String {
+    let named = |line: &str| {
+        let (options, key) = line.split_at(found(line)?.0);
+        // The name is the last word of what is forced, and so before a quote.
+        let changed = options.replacen(&format!("--client {old}\""), &format!("--client {new}\""), 1) + key;
+        (names(line)? == *old && names(&changed)? == *new).then_some(changed)
+    };
+    text.lines().map(|line| named(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+/// Whether the key of a line is this client's. The policies say so first, then the line. Where
+/// neither does, it is whose the account is, if that is one client's `alone`.
+pub fn is_of(own: &Policy, others: &[Policy], alone: bool, (key, line): (&PublicKey, &str)) -> bool {
+    let lists = |policy: &Policy| policy.keys.iter().chain(&policy.restore.keys).flatten().any(|listed| *listed == key.fingerprint);
+    match names(line) {
+        _ if lists(own) => true,
+        _ if others.iter().any(lists) => false,
+        Some(client) => client == own.client,
+        None => alone && own.keys.is_none(),
+    }
+}
+
+/// When the key of a line ends, where the line says so, and whether by UTC or by the machine's clocks
+/// (sshd(8), "expiry-time").
+fn expires(line: &str) -> Option<(DateTime<Utc>, bool)> {
     let (options, _) = line.split_at(found(line)?.0);
     let (_, rest) = options.split_once("expiry-time=\"")?;
     let (time, _) = rest.split_once('"')?;
-    let time = chrono::NaiveDateTime::parse_from_str(time.strip_suffix('Z')?, "%Y%m%d%H%M").ok()?;
-    Some(time.and_utc())
+    let digits = time.strip_suffix('Z').unwrap_or(time);
+    let whole = format!("{digits}{}", "0".repeat(14_usize.saturating_sub(digits.len())));
+    let is_time = [8, 12, 14].contains(&digits.len());
+    let end = NaiveDateTime::parse_from_str(&whole, "%Y%m%d%H%M%S").ok().filter(|_| is_time)?;
+    Some((end.and_utc(), digits != time))
+}
+
+/// When the key of a line ends, where the line says so by UTC.
+pub fn ends(line: &str) -> Option<DateTime<Utc>> {
+    expires(line).filter(|(_, is_utc)| *is_utc).map(|(end, _)| end)
 }
 
 /// The line of a key that ends then, or already does so before.
 pub fn ending(line: &str, until: DateTime<Utc>) -> String {
-    if ends(line).is_some_and(|before| before <= until) {
+    // Which clocks are meant makes a difference of hours, and none that lets a key stay.
+    if expires(line).is_some_and(|(before, _)| before <= until) {
         return line.to_owned();
     }
     let Some((at, _)) = found(line) else { return line.to_owned() };
@@ -88,6 +136,7 @@ pub fn ending(line: &str, until: DateTime<Utc>) -> String {
 mod tests {
     use super::super::key::tests::{GOOD, OTHER};
     use super::*;
+    use crate::decide::policy::{read_policy, read_site};
 
     fn key(text: &str) -> PublicKey {
         PublicKey::read(text).unwrap()
@@ -113,6 +162,57 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_another_client_s_by_its_whole_name_alone() {
+        let line = |client: &str| line(&key(OTHER), Some(("/usr/bin/snapgate-shell", &client.parse().unwrap())), None);
+        let text = ["web1", "web10", "a-web1", "web1.old"].map(|client| line(client) + "\n").concat() + "# --client web1\"\n";
+        let renamed = renamed(&text, &"web1".parse().unwrap(), &"shop".parse().unwrap());
+        assert_eq!(renamed, text.replacen(&line("web1"), &line("shop"), 1));
+        let told: Vec<_> = renamed.lines().map(|line| names(line).map(|client| client.to_string())).collect();
+        assert_eq!(told, [Some("shop"), Some("web10"), Some("a-web1"), Some("web1.old"), None].map(|name| name.map(str::to_owned)));
+        for (command, client) in [
+            ("snapgate-shell --client web1", Some("web1")),
+            ("/x/snapgate-shell --config /c --client web1", Some("web1")),
+            ("snapgate-shell --client web1 --drill", None),
+            ("snapgate-shell", None),
+            ("/bin/sh --client web1", None),
+            ("snapgate-shell --client ../web1", None),
+        ] {
+            let line = format!("restrict,command=\"{command}\",expiry-time=\"209901150800Z\" {GOOD}");
+            assert_eq!(names(&line).map(|client| client.to_string()).as_deref(), client, "{command}");
+        }
+        let other = format!("command=\"snapgate-shell --config /c --client web1\",no-pty {GOOD}\n");
+        let shop = other.replace("web1", "shop");
+        assert_eq!(super::renamed(&other, &"web1".parse().unwrap(), &"shop".parse().unwrap()), shop);
+    }
+
+    #[test]
+    fn a_key_is_whose_policy_lists_it_then_whose_line_it_is_then_whose_account_it_is() {
+        let site = read_site(Path::new("site"), b"store: /srv\n").unwrap();
+        let policy = |client: &str, text: &str| read_policy(Path::new("policy"), text.as_bytes(), &client.parse().unwrap(), &site).unwrap();
+        let good = key(GOOD);
+        let listing = format!("user: a\nkeys: [{}]\n", good.fingerprint);
+        let restoring = format!("user: a\nverbs: [restore]\nrestore: {{ keys: [{}] }}\n", good.fingerprint);
+        let (web1, web2) = (policy("web1", "user: a\n"), policy("web2", "user: a\n"));
+        let (listed, keyed) = (policy("web1", &listing), policy("web1", "user: a\nkeys: []\n"));
+        let by = |client: &str| line(&good, Some(("/usr/bin/snapgate-shell", &client.parse().unwrap())), None);
+        let plain = line(&good, None, None);
+        for (own, others, alone, line, expected) in [
+            (&listed, vec![web2.clone()], false, &plain, true),
+            (&web1, vec![policy("web2", &listing)], true, &by("web1"), false),
+            (&web1, vec![policy("web2", &restoring)], true, &plain, false),
+            (&web1, vec![web2.clone()], false, &by("web1"), true),
+            (&keyed, vec![web2.clone()], false, &by("web1"), true),
+            (&web1, vec![web2.clone()], false, &by("web2"), false),
+            (&web1, vec![], true, &by("web10"), false),
+            (&web1, vec![web2.clone()], false, &plain, false),
+            (&web1, vec![], true, &plain, true),
+            (&keyed, vec![], true, &plain, false),
+        ] {
+            assert_eq!(is_of(own, &others, alone, (&good, line)), expected, "{line} {others:?}");
+        }
+    }
+
+    #[test]
     fn a_key_ends_once_and_never_later_than_it_did() {
         let until = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let ended = format!("restrict,expiry-time=\"202701150800Z\" {GOOD}");
@@ -127,5 +227,14 @@ mod tests {
         let first = format!("expiry-time=\"209901150800Z\",restrict {GOOD}");
         assert_eq!(ending(&first, until), format!("restrict,expiry-time=\"202701150800Z\" {GOOD}"));
         assert_eq!(ending("# remark", until), "# remark");
+        // As sshd reads it in other lengths, and by the machine's clocks.
+        for (before, end) in [("20270114Z", Some(1_799_884_800)), ("20270115000159Z", Some(1_799_971_319)), ("20270114", None)] {
+            let line = format!("expiry-time=\"{before}\" {GOOD}");
+            assert_eq!(ending(&line, until), line);
+            assert_eq!(ends(&line).map(|end| end.timestamp()), end);
+        }
+        for later in ["20270116Z", "20270116", "never", "2027011Z"] {
+            assert_eq!(ending(&format!("expiry-time=\"{later}\" {GOOD}"), until), format!("expiry-time=\"202701150800Z\" {GOOD}"));
+        }
     }
 }

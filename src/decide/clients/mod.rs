@@ -12,12 +12,22 @@ pub mod script;
 pub mod site;
 pub mod steps;
 
+use crate::terms::ClientName;
+
 /// The group of all accounts that run the gate.
 pub const GROUP: &str = "snapgate";
 
+/// How what an account of ours says of itself begins.
+const OURS: &str = "snapgate client ";
+
 /// What an account of ours says of itself, so that a later run knows whose it is.
-pub fn comment(client: &crate::terms::ClientName) -> String {
-    format!("snapgate client {client}")
+pub fn comment(client: &ClientName) -> String {
+    format!("{OURS}{client}")
+}
+
+/// Whether an account that says this was made for a client, whichever that was.
+pub fn is_a_client_s(comment: &str) -> bool {
+    comment.strip_prefix(OURS).is_some_and(|client| client.parse::<ClientName>().is_ok())
 }
 
 /// Whether useradd(8) takes this for the name of an account.

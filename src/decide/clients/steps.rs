@@ -35,8 +35,10 @@ pub struct Known {
     pub shell: String,
     /// Whether it is in the group.
     pub in_group: bool,
-    /// Whether it has ids for others.
-    pub has_ids: bool,
+    /// The lists that give it no ids for others.
+    pub lacks_ids: Vec<&'static str>,
+    /// Another client that has it, too.
+    pub other: Option<String>,
 }
 
 /// What stands in the place of the repository.
@@ -105,7 +107,7 @@ pub fn steps(wish: Wish<'_>, found: &Found) -> Result<Vec<Step>, String> {
         Some(known) => {
             ours(wish, known, found.policy.is_some())?;
             steps.extend((!known.in_group).then_some(Step::Group));
-            steps.extend((!known.has_ids).then_some(Step::Ids));
+            steps.extend((!known.lacks_ids.is_empty()).then_some(Step::Ids));
         }
     }
     if place(wish, found)? {
@@ -128,7 +130,15 @@ fn ours(wish: Wish<'_>, known: &Known, has_policy: bool) -> Result<(), String> {
             known.shell
         ));
     }
-    if shared || has_policy || known.comment == comment {
+    if shared || has_policy {
+        return Ok(());
+    }
+    if let Some(other) = &known.other {
+        return Err(format!(
+            "{other} has the account `{account}`, too\nsay --shared-account, and their keys tell them apart; or choose another with --user"
+        ));
+    }
+    if known.comment == comment {
         return Ok(());
     }
     Err(format!(
@@ -181,7 +191,8 @@ mod tests {
 
     fn known(comment: &str) -> Known {
         let comment = comment.to_owned();
-        Known { uid: 1001, comment, has_the_gate: true, shell: "/usr/bin/snapgate-shell".to_owned(), in_group: true, has_ids: true }
+        let shell = "/usr/bin/snapgate-shell".to_owned();
+        Known { uid: 1001, comment, has_the_gate: true, shell, in_group: true, lacks_ids: Vec::new(), other: None }
     }
 
     fn nothing() -> Found {
@@ -201,7 +212,7 @@ mod tests {
         assert_eq!(steps(WISH, &found).unwrap(), [Policy]);
         found.policy = Some(true);
         assert_eq!(steps(WISH, &found).unwrap(), []);
-        found.account = Some(Known { in_group: false, has_ids: false, ..known(WISH.comment) });
+        found.account = Some(Known { in_group: false, lacks_ids: vec!["/etc/subgid"], ..known(WISH.comment) });
         assert_eq!(steps(WISH, &found).unwrap(), [Group, Ids]);
     }
 
@@ -218,6 +229,7 @@ mod tests {
             (with(&|found| found.account = Some(Known { uid: 0, ..known(WISH.comment) })), "is root"),
             (with(&|found| found.account = Some(Known { has_the_gate: false, ..known(WISH.comment) })), "somebody else's"),
             (with(&|found| found.account = Some(known("snapgate client web2"))), "not made for web1"),
+            (with(&|found| found.account = Some(Known { other: Some("web2".to_owned()), ..known(WISH.comment) })), "web2 has the account"),
             (with(&|found| found.place = Place::Link), "symbolic link"),
             (with(&|found| found.place = Place::Other), "no directory"),
             (with(&|found| found.place = Place::Directory(1002, false)), "belongs to uid 1002"),
@@ -227,6 +239,9 @@ mod tests {
             assert!(said.contains(why) && said.contains('\n'), "{why}: {said}");
         }
         let shared = Wish { shared: true, ..WISH };
-        assert!(steps(shared, &Found { account: Some(known("snapgate client web2")), ..nothing() }).is_ok());
+        let both = Known { other: Some("web2".to_owned()), ..known("snapgate client web2") };
+        assert!(steps(shared, &Found { account: Some(both.clone()), ..nothing() }).is_ok());
+        // Run again it has nothing to do, whichever way it is said.
+        assert!(steps(WISH, &Found { account: Some(both), policy: Some(true), ..nothing() }).is_ok());
     }
 }

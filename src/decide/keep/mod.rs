@@ -34,11 +34,13 @@ mod floors;
 mod outlook;
 mod removal;
 mod rules;
+mod until;
 
 pub use floors::Floor;
 pub use outlook::{Rhythm, simulate};
 pub use removal::{TooMany, doomed, may_be_shortened, most_at_once};
 pub use rules::{Extent, Period, Rule, Span};
+pub use until::Until;
 
 /// What a policy says about keeping.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,10 @@ pub const MAX_KEY_COMMENT: usize = 64;
 /// Letters of an account that is made: useradd(8) takes no more.
 pub const MAX_NEW_ACCOUNT: usize = 32;
 
+/// How long keys that are to end are still taken: one that stays on for years is one that nobody
+/// remembers.
+pub const MAX_OVERLAP: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Bytes of what a frozen client reads: a line on a terminal, and some.
 pub const MAX_FROZEN: usize = 200;
 

@@ -86,18 +86,35 @@ fn aside(dir: &Path, is_one: fn(&str) -> bool) -> Vec<(String, PathBuf)> {
     found().unwrap_or_default()
 }
 
+/// What says of a client that it was here, beside its account's other clients.
+const OF_A_CLIENT: [&str; 3] = [PUBLISHED, SESSIONS, RESTORES];
+
 /// Removes what says of a client that it was here, where its account stays.
 ///
 /// # Errors
 /// When the account's directory is not what a gate makes.
 pub fn forget_client(dir: &Path, uid: u32, client: &ClientName) -> Result<(), SpoolError> {
-    let site = Inside::listing(dir)?;
-    if site.owner_of(&uid.to_string())? != Some(uid) {
-        return Ok(());
-    }
-    let home = site.enter(&uid.to_string(), Uid::from_raw(uid))?;
-    for what in [PUBLISHED, SESSIONS, RESTORES] {
+    let Some(home) = home(dir, uid)? else { return Ok(()) };
+    for what in OF_A_CLIENT {
         home.remove(&format!("{what}-{client}"))?;
     }
     home.sync()
+}
+
+/// Says it of the client's new name.
+///
+/// # Errors
+/// When the account's directory is not what a gate makes.
+pub fn rename_client(dir: &Path, uid: u32, old: &ClientName, new: &ClientName) -> Result<(), SpoolError> {
+    let Some(home) = home(dir, uid)? else { return Ok(()) };
+    for what in OF_A_CLIENT {
+        home.rename(&format!("{what}-{old}"), &format!("{what}-{new}"))?;
+    }
+    home.sync()
+}
+
+fn home(dir: &Path, uid: u32) -> Result<Option<Inside>, SpoolError> {
+    let site = Inside::listing(dir)?;
+    let is_its = site.owner_of(&uid.to_string())? == Some(uid);
+    is_its.then(|| site.enter(&uid.to_string(), Uid::from_raw(uid))).transpose()
 }

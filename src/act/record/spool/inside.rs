@@ -248,6 +248,14 @@ impl Inside {
         }
     }
 
+    /// Gives a file another name. One that is gone already is as good.
+    pub(super) fn rename(&self, name: &str, to: &str) -> Result<(), SpoolError> {
+        match renameat(&self.fd, name, &self.fd, to) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(SpoolError::io("rename", &self.path.join(name), error)),
+        }
+    }
+
     /// Whose the thing of that name is, itself and not what it points to; `None` where there is none.
     pub(super) fn owner_of(&self, name: &str) -> Result<Option<u32>, SpoolError> {
         match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {

@@ -28,7 +28,7 @@ pub use self::all::{Account, Accounts, accounts};
 #[cfg(feature = "admin")]
 pub use self::dispatches::Waiting;
 pub use self::failing::FailingDrills;
-pub use self::former::{account, forget_client, laid_aside, lay_aside, strange_aside};
+pub use self::former::{account, forget_client, laid_aside, lay_aside, rename_client, strange_aside};
 use self::inside::Inside;
 pub use self::sessions::{Full, RESTORES, SESSIONS, Slots, take_slots};
 #[cfg(feature = "admin")]
