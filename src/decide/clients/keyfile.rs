@@ -193,7 +193,7 @@ mod tests {
         let listing = format!("user: a\nkeys: [{}]\n", good.fingerprint);
         let restoring = format!("user: a\nverbs: [restore]\nrestore: {{ keys: [{}] }}\n", good.fingerprint);
         let (web1, web2) = (policy("web1", "user: a\n"), policy("web2", "user: a\n"));
-        let (listed, keyed) = (policy("web1", &listing), policy("web1", "user: a\nkeys: []\n"));
+        let (listed, keyed) = (policy("web1", &listing), policy("web1", &format!("user: a\nkeys: [{}]\n", key(OTHER).fingerprint)));
         let by = |client: &str| line(&good, Some(("/usr/bin/snapgate-shell", &client.parse().unwrap())), None);
         let plain = line(&good, None, None);
         for (own, others, alone, line, expected) in [
