@@ -10,6 +10,10 @@ use crate::checked_world::{FIRST, KEY, World};
 use support::mount::{Kind, Mount};
 use support::{mode, run, until};
 
+/// The fingerprint of [`KEY`], and that of a key that nobody has.
+const KEY_NAME: &str = "SHA256:kRSlucaKe4OQ/v7wHJfprJQ1hUQTtcbzamjfp12xOC4";
+const OTHER_KEY: &str = "SHA256:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
 const GATE_ALONE: &str = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\nExposeAuthInfo yes\n";
 
 /// Sets when a file was written.
@@ -78,6 +82,36 @@ fn a_key_that_opens_more_than_the_gate_is_told_and_so_is_one_that_opens_nothing_
     world.put("sshd_config", &config.replace("/home/%u/.ssh/authorized_keys", "/keys/%u"), 0o644, 0);
     let said = world.run(&["check", "--all"]).exits(0).stdout;
     assert!(!said.contains("can change `"), "{said}");
+}
+
+#[test]
+fn a_client_whose_key_sshd_does_not_take_is_told_and_none_is_where_sshd_asks_the_policies() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    world.policy("ck1", &format!("keys: [{OTHER_KEY}]\n"));
+    let missing = "ck1.yaml:2: sshd takes none of `keys:` for `ck1`: ck1 never gets through";
+    let strange =
+        format!("note: $DIR/etc/policies/ck1.yaml:1: sshd takes the key `{KEY_NAME}` for `ck1`, and no policy of that account lists it");
+    let strange = strange.replace("$DIR", &world.dir.path().display().to_string());
+    world.finds(1, &[missing, &format!("if the key `{KEY_NAME}` is the client's, which sshd takes, write that there"), &strange]);
+    // What the remedy says to write.
+    world.policy("ck1", &format!("keys: [{KEY_NAME}]\n"));
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
+    assert!(!said.contains("sshd takes"), "{said}");
+    // Another file of keys, of which the account's own home knows nothing.
+    world.policy("ck1", &format!("keys: [{OTHER_KEY}]\n"));
+    fs::remove_file(world.path("home/ck1/.ssh/authorized_keys")).unwrap();
+    let ask =
+        "AuthorizedKeysCommand $DIR/bin/snapgate --config $DIR/etc keys %u %t %k\nAuthorizedKeysCommandUser nobody\nExposeAuthInfo yes\n";
+    world.sshd(ask);
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
+    assert!(!said.contains("was not looked at") && !said.contains("sshd takes"), "{said}");
+    world.policy("ck1", "");
+    world.finds(1, &["sshd takes no key for `ck1`: it asks `snapgate keys`, and no policy of that account has `keys:`"]);
+    world.policy("ck1", &format!("keys: [{OTHER_KEY}]\n"));
+    world.put("bin/keys", "#!/bin/sh\n", 0o755, 0);
+    world.sshd(&format!("{GATE_ALONE}{}", ask.replace("$DIR/bin/snapgate --config $DIR/etc keys", "$DIR/bin/keys")));
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
+    assert!(said.contains("whether sshd finds a key for `ck1` was not looked at"), "{said}");
 }
 
 #[test]

@@ -11,13 +11,21 @@ use nix::libc;
 
 use super::program::{Identity, leads};
 use crate::decide::host::login::{KeyFile, KeyState, Keys, keys};
-use crate::terms::limits::MAX_KEY_FILE;
+use crate::terms::limits::{MAX_COMPARED_KEYS, MAX_KEY_FILE};
 use crate::terms::text::{os_words, printable_path};
 
 /// Looks at these files. With `strict`, the account and its home, files that others could have written are distrusted, up to
 /// that home (`safe_path` in OpenSSH's misc.c).
 pub fn key_files(paths: &[PathBuf], strict: Option<(u32, &Path)>, own: Option<Identity>, now: DateTime<Utc>) -> Vec<KeyFile> {
-    let look = |path: &PathBuf| KeyFile { path: path.clone(), state: state(path, strict, own, now) };
+    let mut room = MAX_COMPARED_KEYS;
+    let look = |path: &PathBuf| {
+        let mut state = state(path, strict, own, now);
+        if let KeyState::Holds(keys) = &mut state {
+            keys.keep(room);
+            room -= keys.taken.len();
+        }
+        KeyFile { path: path.clone(), state }
+    };
     paths.iter().map(look).collect()
 }
 

@@ -17,7 +17,7 @@ use crate::decide::policy::{MailSettings, Transport};
 use crate::terms::{Account, is_written_by_root_alone};
 
 pub use keys::key_files;
-pub use program::{Identity, leads, the_gate};
+pub use program::{Identity, is_this_program, leads, the_gate};
 pub use reach::{barred, device, links, open_to, room};
 pub use shut::{closed_by, shadow_of};
 #[cfg(feature = "admin")]

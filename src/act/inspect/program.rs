@@ -28,6 +28,12 @@ pub fn the_gate() -> Option<Identity> {
     identity(&own.with_file_name(GATE))
 }
 
+/// Whether that is this program's own file.
+pub fn is_this_program(path: &Path) -> bool {
+    let own = fs::read_link("/proc/self/exe").ok().and_then(|own| identity(&own));
+    own.is_some() && identity(path) == own
+}
+
 fn identity(path: &Path) -> Option<Identity> {
     let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     Some(Identity { device: found.dev(), inode: found.ino() })

@@ -56,8 +56,8 @@ impl Known {
         if self.groups.is_empty() { None } else { self.groups.iter().map(|group| names::group(*group)).collect() }
     }
 
-    /// Has the account check a policy's paths; `None` if nobody can.
-    pub(super) fn ask(&self, policy: &Policy, site: &Site) -> Option<Asked> {
+    /// Has the account check a policy's paths, and its own files if `with_its_own`; `None` if nobody can.
+    pub(super) fn ask(&self, policy: &Policy, site: &Site, with_its_own: bool) -> Option<Asked> {
         let repository = look(&policy.path);
         let is_missing = repository.is_none();
         // Others' directories may lead anywhere, and root could follow.
@@ -77,10 +77,11 @@ impl Known {
             let stock = may_look.then(|| Repository::at(&policy.path).stock(&policy.names));
             let newest = stock.as_ref().and_then(|stock: &Stock| stock.newest.as_ref()).map(|(name, _)| name.clone());
             let links = newest.map_or(0, |name| links(&Repository::at(&policy.path).snapshots().join(name), MAX_LINKS_SEEN));
-            let (keys, is_root) = (self.keys(), self.account.is_root());
+            let (keys, is_root) = (if with_its_own { self.keys() } else { Vec::new() }, self.account.is_root());
             let others = |paths: &[PathBuf]| if is_root || is_oneself { Vec::new() } else { open_to(paths) };
             let own_keys = others(&keys.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
-            Seen { barred, stock, keys, hands: others(&guarded), own_keys, writes_rc: !is_root && !is_oneself && self.writes_rc(), links }
+            let writes_rc = with_its_own && !is_root && !is_oneself && self.writes_rc();
+            Seen { barred, stock, keys, hands: others(&guarded), own_keys, writes_rc, links }
         };
         let mut seen: Seen = if is_oneself {
             looks()

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::act::child::{self, ask_sshd};
 use crate::act::clock;
-use crate::act::inspect::{closed_by, real, running_uid, shadow_of, system};
+use crate::act::inspect::{closed_by, is_this_program, real, running_uid, shadow_of, system};
 use crate::act::names;
-use crate::decide::host::login::{self, Criteria, Entry, KeyFile, Settings, Shadow};
+use crate::decide::host::login::{self, Criteria, Entry, KeyFile, Listed, Settings, Shadow};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Source, Sshd};
 use crate::terms::Peer;
@@ -49,6 +49,9 @@ pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy]) -> (BTreeMap<&'a
                 answers.entry(question).or_insert(settings).clone()
             }
         };
+        if let (Some(settings), Some(directory)) = (&mut one.sshd, site.file.parent()) {
+            settings.ask_the_policies(directory, is_this_program);
+        }
         known.insert(policy.user.as_str(), one);
     }
     if left > 0 {
@@ -127,8 +130,8 @@ fn address(policy: &Policy) -> String {
     peers.next().map_or_else(|| login::NOWHERE.to_owned(), |peer| peer.to_string())
 }
 
-/// What is wrong with an account's logins. `keys` are its files of keys.
-pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Vec<Finding> {
+/// What is wrong with an account's logins. `keys` are its files of keys, `listed` what all policies say of them.
+pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>, listed: &Listed<'_>) -> Vec<Finding> {
     let (Some(first), Some(home)) = (policies.first(), &known.login) else { return Vec::new() };
     let user = first.origins.of("user");
     let keyed = policies.iter().find(|policy| policy.keys.is_some()).map(|policy| policy.origins.of("keys"));
@@ -140,6 +143,7 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
     let mut found = Vec::new();
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
         found.extend(login::sshd(entry, settings, keys));
+        found.extend(login::unlisted(entry, settings, keys, policies, listed));
         found.extend(closed_by().and_then(|by| login::closed(entry, by)));
         let today = clock::now().timestamp().div_euclid(24 * 3600);
         found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));

@@ -32,6 +32,7 @@ pub(crate) use tell::tell;
 
 use crate::act::config;
 use crate::act::inspect::{self, running_uid};
+use crate::decide::host::login::Listed;
 use crate::decide::policy::lint::{self, Finding};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
@@ -167,8 +168,13 @@ fn looked(dir: &Path, only: Option<&ClientName>, jail: impl FnOnce(&Site, &[Poli
         return CheckReport { rows: answers.map(row).into_iter().collect(), policies: read };
     }
     let (accounts, unasked) = entry::accounts(&site, &policies);
-    let ask = |policy: &Policy| accounts.get(policy.user.as_str()).and_then(|known| known.ask(policy, &site));
-    let asked = policies.iter().map(ask).collect();
+    // What is the account's is looked at once, with the first of its policies.
+    let mut begun = BTreeSet::new();
+    let mut ask = |policy: &Policy| {
+        let is_first = begun.insert(policy.user.clone());
+        accounts.get(policy.user.as_str()).and_then(|known| known.ask(policy, &site, is_first))
+    };
+    let asked = policies.iter().map(&mut ask).collect();
     let parts = jail(&site, &policies);
     let world = World { directory: dir, site: &site, policies: &policies, all: &all, faults, index, accounts, unasked, asked, parts, hung };
     let asked_for = CHECKS.iter().filter(|check| only.is_none() || !OF_THE_MACHINE.contains(&check.name));
@@ -224,8 +230,9 @@ fn repositories(world: &World<'_>, row: &mut Row) {
 
 fn logins(world: &World<'_>, row: &mut Row) {
     row.find(&world.unasked);
+    let listed = Listed::of(world.all, !world.faults.is_empty() || !world.hung.is_empty());
     for (known, its, asked) in world.each_account() {
-        row.find(&entry::findings(known, &its, asked.map(|asked| asked.seen.keys.as_slice())));
+        row.find(&entry::findings(known, &its, asked.map(|asked| asked.seen.keys.as_slice()), &listed));
         if asked.is_none() && running_uid() == 0 {
             let message = format!("the account `{}` has not come to an end of looking at what its gate needs", known.account.name);
             let at = its.first().map(|policy| policy.origins.of("user"));

@@ -26,8 +26,11 @@ pub const STALE_EVENTS: Duration = Duration::from_secs(3600);
 /// Bytes of what an account's shell prints when it starts.
 pub const MAX_SHELL_ANSWER: usize = 4096;
 
-/// Bytes of an account's report on what its gate needs.
-pub const MAX_SEEN: usize = 64 * 1024;
+/// Bytes of an account's report on what its gate needs, [`MAX_COMPARED_KEYS`] among it.
+pub const MAX_SEEN: usize = 1024 * 1024;
+
+/// Keys of an account that are compared with those that policies list.
+pub const MAX_COMPARED_KEYS: usize = 4096;
 
 /// Bytes of a file of keys: some thousands of them.
 pub const MAX_KEY_FILE: u64 = 1024 * 1024;

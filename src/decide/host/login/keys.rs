@@ -4,6 +4,9 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Gate, shown};
+use crate::decide::host::authinfo;
+use crate::terms::limits::MAX_COMPARED_KEYS;
+use crate::terms::{ClientName, Fingerprint};
 
 /// What a command starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +15,16 @@ pub enum Leads {
     /// A program that may start the gate.
     Perhaps,
     ToTheGate,
+}
+
+/// A key that sshd takes, as it is compared with those that policies list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub key: Fingerprint,
+    /// Whether its own command leads to the gate.
+    pub gated: bool,
+    /// The client that its command names to the gate.
+    pub client: Option<ClientName>,
 }
 
 /// The keys of a file, counted by what they start.
@@ -36,6 +49,12 @@ pub struct Keys {
     /// Those whose `expiry-time` is over: sshd takes none of them, and they count nowhere else.
     #[serde(default)]
     pub expired: u64,
+    /// At most [`MAX_COMPARED_KEYS`] of those that are counted.
+    #[serde(default)]
+    pub taken: Vec<Taken>,
+    /// Whether there are more than these, or keys that let in those that they have signed.
+    #[serde(default)]
+    pub untold: bool,
     /// Whether only a part of the file was read.
     pub cut: bool,
 }
@@ -45,10 +64,35 @@ impl Keys {
         self.gated + self.unclear + self.astray + self.others
     }
 
+    /// Keeps a line's key, to be compared.
+    fn take(&mut self, line: &str, words: &[String], leads: impl Fn(&str) -> Leads) {
+        // Whose certificates an authority has signed, no file says.
+        let signs = words.iter().any(|word| word.eq_ignore_ascii_case("cert-authority"));
+        let mut rest = options(line).1.split_ascii_whitespace();
+        let key = rest.next().zip(rest.next()).filter(|_| !signs).and_then(|(kind, key)| authinfo::fingerprint(kind, key));
+        self.untold |= signs || (key.is_some() && self.taken.len() >= MAX_COMPARED_KEYS);
+        if self.taken.len() < MAX_COMPARED_KEYS {
+            let command = forced_by_key(line).unwrap_or_default();
+            let gated = command_leads(&command, leads) == Leads::ToTheGate;
+            self.taken.extend(key.map(|key| Taken { key, gated, client: named(&command) }));
+        }
+    }
+
+    /// Keeps no more of them than this.
+    pub fn keep(&mut self, most: usize) {
+        self.untold |= self.taken.len() > most;
+        self.taken.truncate(most);
+    }
+
     /// The sum of two files.
     #[must_use]
     pub fn and(self, more: &Self) -> Self {
+        let mut taken = self.taken;
+        let room = MAX_COMPARED_KEYS.saturating_sub(taken.len());
+        taken.extend(more.taken.iter().take(room).cloned());
         Self {
+            taken,
+            untold: self.untold || more.untold || more.taken.len() > room,
             gated: self.gated + more.gated,
             worded: self.worded + more.worded,
             unclear: self.unclear + more.unclear,
@@ -72,6 +116,7 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
         if expires(&options).is_some_and(|at| at < now) {
             return Keys { expired: all.expired + 1, ..all };
         }
+        all.take(line, &options, &leads);
         all.bare += u64::from(may(&options, "port-forwarding"));
         let Some(command) = forced_by_key(line) else { return Keys { others: all.others + 1, ..all } };
         all.with_rc += u64::from(may(&options, "user-rc"));
@@ -95,6 +140,12 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
 pub(crate) fn command_leads(command: &str, leads: impl Fn(&str) -> Leads) -> Leads {
     let words = command.split(|c: char| c.is_ascii_whitespace() || "\"';&|()".contains(c)).filter(|word| !word.is_empty());
     words.map(leads).max().unwrap_or(Leads::Elsewhere)
+}
+
+/// The client that a command names to the gate.
+pub(super) fn named(command: &str) -> Option<ClientName> {
+    let mut words = command.split_ascii_whitespace().skip_while(|word| *word != "--client");
+    words.nth(1)?.trim_matches(['"', '\'']).parse().ok()
 }
 
 /// Whether a line has a key: its type, and the key, which begins with the length of the type.

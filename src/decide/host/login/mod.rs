@@ -13,159 +13,25 @@ use crate::decide::policy::lint::Finding;
 mod account;
 mod alike;
 mod keys;
+mod listed;
 mod loose;
 mod past;
+mod settings;
 
 pub(crate) use account::{Shadow, shadow, shut};
 pub(crate) use alike::Criteria;
 pub(crate) use keys::{Keys, Leads, command_leads, keys};
+pub(crate) use listed::{Listed, unlisted};
 pub(crate) use loose::loose;
 pub(crate) use past::{GATE, Gate, WORDS_OF_ITS_OWN, is_the_gate};
-
-/// The address of a client whose policy names no network: nobody's (RFC 5737).
-pub(crate) const NOWHERE: &str = "192.0.2.1";
-
-/// sshd's default port.
-pub(crate) const USUAL_PORT: u16 = 22;
+use settings::matches;
+pub(crate) use settings::{NOWHERE, Settings, USUAL_PORT, connection, key_files, settings};
 
 /// What the account's shell has to print.
 pub(crate) const MARK: &str = "snapgate-check";
 
-/// sshd's own sftp, for which no shell is started (sshd_config(5), "Subsystem").
-const INTERNAL_SFTP: &str = "internal-sftp";
-
 /// Bytes of a shell's output that are shown.
 const SHOWN: usize = 120;
-
-/// sshd's settings for an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Settings {
-    pub port: Option<u16>,
-    pub force: Option<String>,
-    pub key_files: Vec<String>,
-    /// Whether keys also come from a program or a certificate.
-    pub keys_elsewhere: bool,
-    /// The program and the file: `AuthorizedKeysCommand` and `TrustedUserCAKeys`.
-    pub named: Vec<PathBuf>,
-    pub exposes: bool,
-    pub strict: bool,
-    /// Whether sshd answers `sftp` itself, unless a command is forced.
-    internal_sftp: bool,
-    /// `AllowTcpForwarding`, `AllowStreamLocalForwarding` and `DisableForwarding`.
-    forwards_tcp: bool,
-    forwards_sockets: bool,
-    forwards_none: bool,
-    /// `PermitUserRC` and `PermitUserEnvironment`.
-    runs_rc: bool,
-    takes_environment: bool,
-    pub pam: bool,
-    chroot: Option<String>,
-    /// `PermitRootLogin no`.
-    keeps_root_out: bool,
-    /// `AuthenticationMethods`, if no list of them needs only a key.
-    wants_more: Option<String>,
-    /// `PubkeyAuthentication no`.
-    takes_no_keys: bool,
-    /// `AllowUsers`, `DenyUsers`, `AllowGroups` and `DenyGroups`.
-    allowed: Vec<String>,
-    denied: Vec<String>,
-    allowed_groups: Vec<String>,
-    denied_groups: Vec<String>,
-}
-
-impl Settings {
-    pub(crate) fn asks_for_groups(&self) -> bool {
-        !self.allowed_groups.is_empty() || !self.denied_groups.is_empty()
-    }
-
-    /// Whether a key may do so unless `restrict` stands before it.
-    fn forwards(&self) -> bool {
-        (self.forwards_tcp || self.forwards_sockets) && !self.forwards_none
-    }
-
-    /// Whether the account may log in, by its name and its groups, if they are known.
-    fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
-        let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
-        let in_one_of = |patterns: &[String]| groups.iter().copied().flatten().any(|group| any(patterns, group));
-        // Denied from some hosts is not denied from all.
-        let is_denied = self.denied.iter().any(|pattern| !pattern.contains('@') && matches(pattern, account));
-        let is_allowed = self.allowed.is_empty() || any(&self.allowed, account);
-        let is_in = self.allowed_groups.is_empty() || groups.is_none() || in_one_of(&self.allowed_groups);
-        !is_denied && is_allowed && is_in && !in_one_of(&self.denied_groups)
-    }
-}
-
-/// The connection for `sshd -T -C`. A `Match` on what is not given is an error.
-pub(crate) fn connection(account: &str, address: &str, port: u16) -> String {
-    format!("user={account},host={address},addr={address},laddr=127.0.0.1,lport={port}")
-}
-
-pub(crate) fn settings(answer: &[u8]) -> Option<Settings> {
-    let text = String::from_utf8_lossy(answer);
-    let mut found = Settings::default();
-    let mut whole = false;
-    for (keyword, value) in text.lines().filter_map(|line| line.split_once(' ')) {
-        let words = || value.split_ascii_whitespace().filter(|word| *word != "none").map(str::to_owned);
-        match keyword {
-            "forcecommand" => found.force = Some(value.trim().to_owned()).filter(|command| command != "none" && !command.is_empty()),
-            "authorizedkeysfile" => {
-                whole = true;
-                found.key_files = words().collect();
-            }
-            "authorizedkeyscommand" | "trustedusercakeys" => {
-                found.keys_elsewhere |= value.trim() != "none";
-                found.named.extend(words().next().map(PathBuf::from));
-            }
-            "port" => found.port = found.port.or_else(|| value.trim().parse().ok()),
-            "usepam" => found.pam = value.trim() == "yes",
-            "chrootdirectory" => found.chroot = words().next(),
-            "permitrootlogin" => found.keeps_root_out = value.trim() == "no",
-            "authenticationmethods" => found.wants_more = Some(value.trim().to_owned()).filter(|methods| !is_content_with_a_key(methods)),
-            "exposeauthinfo" => found.exposes = value.trim() == "yes",
-            "pubkeyauthentication" => found.takes_no_keys = value.trim() == "no",
-            "allowtcpforwarding" => found.forwards_tcp = value.trim() != "no",
-            "allowstreamlocalforwarding" => found.forwards_sockets = value.trim() != "no",
-            "permituserrc" => found.runs_rc = value.trim() == "yes",
-            "permituserenvironment" => found.takes_environment = value.trim() != "no",
-            "disableforwarding" => found.forwards_none = value.trim() == "yes",
-            "subsystem" => {
-                found.internal_sftp |= words().next().as_deref() == Some("sftp") && words().nth(1).as_deref() == Some(INTERNAL_SFTP)
-            }
-            "strictmodes" => found.strict = value.trim() == "yes",
-            "allowusers" => found.allowed.extend(words()),
-            "denyusers" => found.denied.extend(words()),
-            "allowgroups" => found.allowed_groups.extend(words()),
-            "denygroups" => found.denied_groups.extend(words()),
-            _ => {}
-        }
-    }
-    whole.then_some(found)
-}
-
-/// Whether one of the lists needs only keys (sshd_config(5), "AuthenticationMethods").
-fn is_content_with_a_key(lists: &str) -> bool {
-    lists.split_ascii_whitespace().any(|list| list == "any" || list.split(',').all(|method| method == "publickey"))
-}
-
-/// The account's files of keys (sshd_config(5), "AuthorizedKeysFile", "TOKENS").
-pub(crate) fn key_files(settings: &Settings, account: &str, uid: u32, login: &Login) -> Vec<PathBuf> {
-    let home = login.home.display().to_string();
-    let expanded = settings.key_files.iter().map(|written| {
-        let mut path = String::new();
-        let mut rest = written.chars();
-        while let Some(character) = rest.next() {
-            match (character, if character == '%' { rest.next() } else { None }) {
-                ('%', Some('h')) => path.push_str(&home),
-                ('%', Some('u')) => path.push_str(account),
-                ('%', Some('U')) => path.push_str(&uid.to_string()),
-                ('%', Some('%')) => path.push('%'),
-                (character, other) => path.extend([Some(character), other].into_iter().flatten()),
-            }
-        }
-        login.home.join(path)
-    });
-    expanded.collect()
-}
 
 /// A file of keys as the account finds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,6 +93,16 @@ pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> 
     if settings.takes_no_keys {
         let message = format!("sshd takes no key for `{account}`: `PubkeyAuthentication` is off");
         found.push(Finding::wrong(user.clone(), message, format!("set `PubkeyAuthentication yes` for `{account}` in sshd's settings")));
+    } else if held.all() == 0 && !held.cut && settings.by_policies && !settings.keys_elsewhere {
+        // `snapgate keys` answers with those of the policies.
+        found.extend(entry.keyed.is_none().then(|| {
+            let message = format!("sshd takes no key for `{account}`: it asks `snapgate keys`, and no policy of that account has `keys:`");
+            Finding::wrong(
+                user.clone(),
+                message,
+                "write the client's key into `keys:` of its policy, as `ssh-keygen -lf key.pub` prints it",
+            )
+        }));
     } else if held.all() == 0 && !held.cut && !settings.keys_elsewhere {
         found.push(no_keys(entry, files));
     } else if held.all() == 0 && !held.cut {
@@ -305,7 +181,7 @@ fn ungated(entry: Entry<'_>, held: &Keys, settings: &Settings) -> Option<Finding
         let message = format!("{past} of root's keys lead to something else than the gate");
         return Some(Finding::note(user.clone(), message, "that is right if they are the administrators'"));
     }
-    if held.others > 0 || settings.keys_elsewhere || held.all() == 0 {
+    if held.others > 0 || settings.keys_elsewhere || (held.all() == 0 && !settings.by_policies) {
         let message = format!("no `ForceCommand` of sshd's reaches `{account}`: whoever logs in has a shell, and pushes past the gate");
         return Some(Finding::wrong(user.clone(), message, help));
     }
@@ -372,20 +248,6 @@ pub(crate) fn turns_away(shell: &Path) -> bool {
 
 fn shown(text: &str) -> String {
     printable_within(text.as_bytes(), SHOWN)
-}
-
-/// Whether a name matches a pattern (sshd_config(5), "PATTERNS"); conditions on hosts count as met.
-fn matches(pattern: &str, name: &str) -> bool {
-    fn like(pattern: &[u8], name: &[u8]) -> bool {
-        match pattern.split_first() {
-            None => name.is_empty(),
-            Some((b'*', rest)) => (0..=name.len()).any(|from| like(rest, name.get(from..).unwrap_or_default())),
-            Some((b'?', rest)) => name.split_first().is_some_and(|(_, name)| like(rest, name)),
-            Some((byte, rest)) => name.split_first().is_some_and(|(first, name)| first == byte && like(rest, name)),
-        }
-    }
-    let user = pattern.split('@').next().unwrap_or(pattern);
-    like(user.as_bytes(), name.as_bytes())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@ use chrono::{DateTime, TimeZone as _, Utc};
 
 use super::*;
 
-const ANSWER: &[u8] = b"port 22\nforcecommand /usr/bin/snapgate-shell\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
+pub(super) const ANSWER: &[u8] =
+    b"port 22\nforcecommand /usr/bin/snapgate-shell\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
     authorizedkeyscommand none\ntrustedusercakeys none\nexposeauthinfo yes\nstrictmodes yes\n";
 
 fn login(shell: &str) -> Login {
@@ -22,7 +23,7 @@ pub(super) fn entry<'a>(user: &'a Origin, shell: &'a Path) -> Entry<'a> {
 }
 
 /// As on a machine where the gate is `/usr/bin/snapgate-shell`.
-fn leads(word: &str) -> Leads {
+pub(super) fn leads(word: &str) -> Leads {
     match word {
         "/usr/bin/snapgate-shell" | "snapgate-shell" => Leads::ToTheGate,
         "/usr/local/bin/wrapper" => Leads::Perhaps,
