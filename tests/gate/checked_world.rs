@@ -16,6 +16,9 @@ pub(crate) const FIRST: u32 = 77_001;
 
 pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPlTNFcpSsyAP3G9ssXcmvpMJTbf+KFlvGwzGeyTlKJs laptop\n";
 
+/// Its fingerprint.
+pub(crate) const KEY_NAME: &str = "SHA256:kRSlucaKe4OQ/v7wHJfprJQ1hUQTtcbzamjfp12xOC4";
+
 /// A server where nothing is wrong.
 pub(crate) struct World {
     pub(crate) dir: TempDir,

@@ -97,7 +97,10 @@ mod tests {
         assert_eq!(look(true), KeyState::Unreadable("it is no file".to_owned()));
         fs::remove_file(&path).unwrap();
         fs::write(&path, "ssh-ed25519 AAAA x\n").unwrap();
-        assert_eq!(look(true), KeyState::Holds(Keys { others: 1, bare: 1, ..Keys::default() }));
+        assert_eq!(
+            look(true),
+            KeyState::Holds(Keys { others: 1, bare: 1, with_terminal: 1, with_agent: 1, with_x11: 1, ..Keys::default() })
+        );
         File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(look(true), KeyState::Holds(Keys { cut: true, others: 1, .. })), "of a file without end the beginning is read");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();

@@ -43,6 +43,14 @@ pub struct Keys {
     /// Those that may forward connections where sshd's settings let them.
     #[serde(default)]
     pub bare: u64,
+    /// Those that may have what nobody needs here where sshd's settings let them: a terminal, the
+    /// client's agent, X11.
+    #[serde(default)]
+    pub with_terminal: u64,
+    #[serde(default)]
+    pub with_agent: u64,
+    #[serde(default)]
+    pub with_x11: u64,
     /// Those with a command before which sshd runs ~/.ssh/rc where its settings let it.
     #[serde(default)]
     pub with_rc: u64,
@@ -100,6 +108,9 @@ impl Keys {
             command: self.command.or_else(|| more.command.clone()),
             others: self.others + more.others,
             bare: self.bare + more.bare,
+            with_terminal: self.with_terminal + more.with_terminal,
+            with_agent: self.with_agent + more.with_agent,
+            with_x11: self.with_x11 + more.with_x11,
             with_rc: self.with_rc + more.with_rc,
             expired: self.expired + more.expired,
             cut: self.cut || more.cut,
@@ -118,6 +129,9 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
         }
         all.take(line, &options, &leads);
         all.bare += u64::from(may(&options, "port-forwarding"));
+        all.with_terminal += u64::from(may(&options, "pty"));
+        all.with_agent += u64::from(may(&options, "agent-forwarding"));
+        all.with_x11 += u64::from(may(&options, "x11-forwarding"));
         let Some(command) = forced_by_key(line) else { return Keys { others: all.others + 1, ..all } };
         all.with_rc += u64::from(may(&options, "user-rc"));
         let leads = command_leads(&command, &leads);

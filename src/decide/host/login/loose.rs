@@ -11,7 +11,8 @@ use crate::terms::text::quoted_path;
 /// takes from them. `writes_rc` says whether the account can write its ~/.ssh/rc.
 pub(crate) fn loose(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], own: &[PathBuf], writes_rc: bool) -> Vec<Finding> {
     let Entry { account, user, is_root, .. } = entry;
-    let Keys { bare, with_rc, expired, .. } = held(files);
+    let held = held(files);
+    let Keys { bare, with_rc, expired, .. } = held;
     let mut found = Vec::new();
     // The administrators' keys stand beside those of root's clients.
     let keys = |count| if count == 1 { format!("a key of `{account}`") } else { format!("{count} keys of `{account}`") };
@@ -24,6 +25,42 @@ pub(crate) fn loose(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], ow
     if settings.keys_elsewhere && settings.forwards() && bare == 0 && !is_root {
         let message = format!("whether keys of `{account}` that sshd finds elsewhere may forward connections was not looked at");
         let help = format!("set `DisableForwarding yes` for `{account}` in sshd's settings");
+        found.push(Finding::unseen(user.clone(), message, help));
+    }
+    // Neither `restrict` nor `DisableForwarding` takes this away. The kernel gives interfaces to root, and to others those that
+    // root has made for them.
+    if settings.makes_tunnels && (held.all() > 0 || held.cut || settings.keys_elsewhere) {
+        let whoever = "whoever has a key of it reaches what the server itself reaches";
+        let help = format!("set `PermitTunnel no` for `{account}` in sshd's settings");
+        found.push(if is_root {
+            let message = format!("sshd gives whoever comes as `{account}` a network interface (tun), `restrict` or not: {whoever}");
+            Finding::wrong(user.clone(), message, help)
+        } else {
+            let message = format!(
+                "sshd gives whoever comes as `{account}` a network interface (tun) that is the account's, if there is one: {whoever}"
+            );
+            Finding::note(user.clone(), message, help)
+        });
+    }
+    // Past a forced command none of these opens anything: a stolen key takes terminals from the machine's, has sshd listen on a port
+    // that leads to the thief, and xauth(1) run as the account; an agent is the client's own risk.
+    let rights = settings.idle_rights(&held);
+    if let Some(most) = rights.iter().map(|(.., keys)| *keys).max().filter(|_| !is_root) {
+        let list = |of: fn(&(&'static str, &'static str, u64)) -> &'static str| rights.iter().map(of).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{} without `restrict` may ask sshd for more than the gate ({}): that leads nowhere past it, and no backup needs it",
+            keys(most),
+            list(|(_, what, _)| what)
+        );
+        let help = format!(
+            "set {} for `{account}` in sshd's settings, or write `restrict` before each of its keys",
+            list(|(keyword, ..)| keyword)
+        );
+        found.push(Finding::note(user.clone(), message, help));
+    }
+    if held.cut {
+        let message = format!("what keys of `{account}` open was looked at only for the beginning of its file of keys");
+        let help = format!("shorten the file, or set `DisableForwarding yes` and `PermitUserRC no` for `{account}` in sshd's settings");
         found.push(Finding::unseen(user.clone(), message, help));
     }
     // It runs none where it forces a command itself, and a shell that is the gate refuses it (session.c, `do_rc_files`).

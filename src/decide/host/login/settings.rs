@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Keys;
 use crate::decide::policy::DEFAULT_CONFIG;
 use crate::terms::Login;
 
@@ -37,6 +38,12 @@ pub(crate) struct Settings {
     pub(super) forwards_tcp: bool,
     pub(super) forwards_sockets: bool,
     pub(super) forwards_none: bool,
+    /// `X11Forwarding`, `AllowAgentForwarding` and `PermitTTY`.
+    pub(super) forwards_x11: bool,
+    pub(super) forwards_agents: bool,
+    pub(super) gives_terminals: bool,
+    /// `PermitTunnel`.
+    pub(super) makes_tunnels: bool,
     /// `PermitUserRC` and `PermitUserEnvironment`.
     pub(super) runs_rc: bool,
     pub(super) takes_environment: bool,
@@ -78,6 +85,18 @@ impl Settings {
     /// Whether a key may do so unless `restrict` stands before it.
     pub(super) fn forwards(&self) -> bool {
         (self.forwards_tcp || self.forwards_sockets) && !self.forwards_none
+    }
+
+    /// What it leaves to keys that nobody needs here, with its keyword and how many of these keys may have it.
+    /// (Before OpenSSH 10.0 `DisableForwarding` left X11 and agents alone, CVE-2025-32728.)
+    pub(super) fn idle_rights(&self, held: &Keys) -> Vec<(&'static str, &'static str, u64)> {
+        let forwards = !self.forwards_none;
+        let all = [
+            (self.gives_terminals, "`PermitTTY no`", "a terminal", held.with_terminal),
+            (self.forwards_agents && forwards, "`AllowAgentForwarding no`", "a socket of its agent", held.with_agent),
+            (self.forwards_x11 && forwards, "`X11Forwarding no`", "X11", held.with_x11),
+        ];
+        all.into_iter().filter(|(is_open, .., keys)| *is_open && *keys > 0).map(|(_, keyword, what, keys)| (keyword, what, keys)).collect()
     }
 
     /// Whether the account may log in, by its name and its groups, if they are known.
@@ -129,6 +148,10 @@ pub(crate) fn settings(answer: &[u8]) -> Option<Settings> {
             "allowstreamlocalforwarding" => found.forwards_sockets = value.trim() != "no",
             "permituserrc" => found.runs_rc = value.trim() == "yes",
             "permituserenvironment" => found.takes_environment = value.trim() != "no",
+            "x11forwarding" => found.forwards_x11 = value.trim() == "yes",
+            "allowagentforwarding" => found.forwards_agents = value.trim() == "yes",
+            "permittty" => found.gives_terminals = value.trim() == "yes",
+            "permittunnel" => found.makes_tunnels = value.trim() != "no",
             "disableforwarding" => found.forwards_none = value.trim() == "yes",
             "subsystem" => {
                 found.internal_sftp |= words().next().as_deref() == Some("sftp") && words().nth(1).as_deref() == Some(INTERNAL_SFTP)

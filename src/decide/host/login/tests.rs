@@ -60,6 +60,9 @@ fn keys_are_counted_by_where_they_lead() {
         command: Some("/bin/sh".to_owned()),
         others: 1,
         bare: 5,
+        with_terminal: 5,
+        with_agent: 5,
+        with_x11: 5,
         with_rc: 4,
         ..Keys::default()
     };
@@ -262,6 +265,50 @@ fn a_key_that_may_forward_is_told_unless_it_is_restricted_or_sshd_forbids_it() {
         );
     }
     assert!(found("permituserenvironment yes\n", "restrict ")[0].wrong);
+}
+
+#[test]
+fn what_else_a_key_may_ask_sshd_for_is_told_by_what_a_thief_has_of_it() {
+    let origin = Origin { file: "web1.yaml".into(), line: 2 };
+    let (all, restrict) = ("x11forwarding yes\nallowagentforwarding yes\npermittty yes\n", "restrict ");
+    let list =
+        |what: &str, keywords: &str| format!("without `restrict` may ask sshd for more than the gate ({what}): ;set {keywords} for `web1`");
+    let three = list("a terminal, a socket of its agent, X11", "`PermitTTY no`, `AllowAgentForwarding no`, `X11Forwarding no`");
+    let tty = list("a terminal", "`PermitTTY no`");
+    let tun = "a network interface (tun)".to_owned();
+    let cut = "only for the beginning of its file of keys;`PermitUserRC no`".to_owned();
+    for (account, lines, options, is_cut, state, words) in [
+        ("web1", all, "", false, "note", &three),
+        ("web1", all, restrict, false, "", &String::new()),
+        ("root", all, "", false, "", &String::new()),
+        ("web1", "x11forwarding yes\nallowagentforwarding yes\npermittty yes\ndisableforwarding yes\n", "", false, "note", &tty),
+        ("web1", "x11forwarding no\nallowagentforwarding no\npermittty no\n", "", false, "", &String::new()),
+        ("web1", all, "restrict,pty ", false, "note", &tty),
+        ("web1", all, "no-pty,no-agent-forwarding ", false, "note", &list("X11", "`X11Forwarding no`")),
+        ("web1", all, "no-X11-forwarding,no-pty ", false, "note", &list("a socket of its agent", "`AllowAgentForwarding no`")),
+        ("web1", "permittunnel no\n", "", false, "", &String::new()),
+        ("web1", "permittunnel point-to-point\ndisableforwarding yes\n", restrict, false, "note", &tun),
+        ("root", "permittunnel yes\ndisableforwarding yes\n", restrict, false, "wrong", &tun),
+        ("web1", "", restrict, true, "unseen", &cut),
+    ] {
+        let settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
+        let held = Keys { cut: is_cut, ..keys(format!("{options}ssh-ed25519 AAAA x\n").as_bytes(), DateTime::UNIX_EPOCH, leads) };
+        let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(held) }];
+        let entry = Entry { account, is_root: account == "root", ..entry(&origin, Path::new("/bin/sh")) };
+        let found = loose(entry, &settings, &files, &[], false);
+        let states = found.iter().map(|one| {
+            if one.wrong {
+                "wrong"
+            } else if one.unseen {
+                "unseen"
+            } else {
+                "note"
+            }
+        });
+        assert_eq!(states.collect::<Vec<_>>().join(" "), state, "{lines} {options}: {found:?}");
+        let said = found.iter().map(ToString::to_string).collect::<String>();
+        assert!(words.split(';').all(|word| said.contains(word)), "{words}: {said}");
+    }
 }
 
 #[test]
