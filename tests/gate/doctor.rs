@@ -6,12 +6,11 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::checked_world::{FIRST, KEY, World};
+use crate::checked_world::{FIRST, KEY, KEY_NAME, World};
 use support::mount::{Kind, Mount};
 use support::{mode, run, until};
 
-/// The fingerprint of [`KEY`], and that of a key that nobody has.
-const KEY_NAME: &str = "SHA256:kRSlucaKe4OQ/v7wHJfprJQ1hUQTtcbzamjfp12xOC4";
+/// The fingerprint of a key that nobody has.
 const OTHER_KEY: &str = "SHA256:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 const GATE_ALONE: &str = "ForceCommand $DIR/bin/snapgate-shell --config $DIR/etc\nExposeAuthInfo yes\n";
@@ -112,6 +111,28 @@ fn a_client_whose_key_sshd_does_not_take_is_told_and_none_is_where_sshd_asks_the
     world.sshd(&format!("{GATE_ALONE}{}", ask.replace("$DIR/bin/snapgate --config $DIR/etc keys", "$DIR/bin/keys")));
     let said = world.run(&["check", "--all"]).exits(0).stdout;
     assert!(said.contains("whether sshd finds a key for `ck1` was not looked at"), "{said}");
+}
+
+#[test]
+fn a_file_that_sshd_runs_before_the_gate_is_told_where_the_account_can_write_it_and_only_there() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    world.sshd("PermitUserRC yes\nX11Forwarding yes\nExposeAuthInfo yes\n");
+    let line = format!("command=\"$DIR/bin/snapgate-shell\" {KEY}");
+    world.put("home/ck1/.ssh/authorized_keys", &line, 0o600, world.uid("ck1"));
+    let runs = "for a key of `ck1` without `restrict` sshd runs ~/.ssh/rc, which the account can write";
+    world.finds(1, &[runs, "a key of `ck1` without `restrict` may ask sshd for more than the gate (a terminal)", "set `PermitTTY no`"]);
+    let roots = |path: &str| {
+        chown(world.path(path), Some(0), None).unwrap();
+        mode(&world.path(path), 0o755);
+    };
+    // Who owns the directory above may put another in its place.
+    roots("home/ck1/.ssh");
+    world.finds(1, &[runs]);
+    roots("home/ck1");
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
+    assert!(!said.contains("~/.ssh/rc"), "{said}");
+    mode(&world.path("home/ck1/.ssh"), 0o777);
+    world.finds(1, &[runs]);
 }
 
 #[test]
