@@ -150,6 +150,36 @@ fn settings_of_the_kernel_that_take_namespaces_away_are_told() {
 }
 
 #[test]
+fn a_kernel_that_cannot_hold_the_jail_is_wrong_and_how_to_mend_it_is_said() {
+    if !has(&["/usr/bin/strace"]) {
+        return;
+    }
+    let Some(world) = World::new(&["ck1"]) else { return };
+    let dir = world.dir.path().display().to_string();
+    let call = "landlock_create_ruleset";
+    let check = |error: &str| {
+        let snapgate = format!("{dir}/bin/snapgate --config {dir}/etc check --all");
+        let done = format!("exec strace -f -qq -o /dev/null -e trace={call} -e inject={call}:error={error} {snapgate}");
+        world.run_after(&done, &[])
+    };
+    // Before Linux 5.13, and where it is not among `lsm=`.
+    for error in ["ENOSYS", "EOPNOTSUPP"] {
+        let said = check(error).exits(1).stdout;
+        assert!(
+            said.contains("\njail: wrong (") && said.contains("jail, the required rights: NOT enforced, the kernel has no Landlock"),
+            "{said}"
+        );
+        assert!(
+            said.contains("no push can run: run a kernel with Landlock (5.19 or later, `lsm=` with landlock), or write `jail: off`"),
+            "{said}"
+        );
+    }
+    world.site("jail: off\n");
+    let said = check("ENOSYS").exits(0).stdout;
+    assert!(said.contains("jail, the required rights: NOT enforced"), "{said}");
+}
+
+#[test]
 fn an_rsync_with_known_vulnerabilities_is_told_unless_its_package_has_them_mended() {
     let Some(world) = World::new(&["ck1"]) else { return };
     world.put("bin/old", "#!/bin/sh\necho 'rsync  version 3.2.7  protocol version 31'\n", 0o755, 0);

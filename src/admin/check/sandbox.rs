@@ -16,7 +16,12 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     let part = |(number, (holds, what)): (usize, (bool, &str))| {
         // The first part is the jail as a whole.
         let why = if number == 0 { "the kernel has no Landlock, or one before 5.19" } else { "the kernel does not know it" };
-        Part { what: what.to_owned(), untried: false, missing: (!holds).then(|| why.to_owned()), help: (number == 0).then(or_off) }
+        Part {
+            what: what.to_owned(),
+            untried: false,
+            missing: (!holds).then(|| why.to_owned()),
+            help: (number == 0).then(|| KERNEL.to_owned()),
+        }
     };
     let mut parts: Vec<_> = jail::describe().into_iter().enumerate().map(part).collect();
     let mut reported = Vec::new();
@@ -42,6 +47,9 @@ pub fn enforced(site: &Site, policies: &[Policy]) -> Vec<Part> {
     }
     parts
 }
+
+/// The remedy where the kernel has no such jail.
+const KERNEL: &str = "run a kernel with Landlock (5.19 or later, `lsm=` with landlock), or write `jail: off` and know what that means";
 
 /// The part that depends on the account.
 const VIEW: &str = "a file system of its own";
