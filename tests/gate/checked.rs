@@ -7,7 +7,7 @@ use std::process::Command;
 
 use chrono::{TimeDelta, Utc};
 
-use crate::checked_world::{FIRST, KEY, World};
+use crate::checked_world::{FIRST, KEY, KEY_NAME, World};
 use support::{mode, must, run};
 
 #[test]

@@ -46,6 +46,74 @@ fn accounts_that_sshd_does_not_tell_apart_are_one_question() {
 }
 
 #[test]
+fn sshd_is_asked_about_every_place_that_its_settings_tell_apart_and_from_which_a_client_may_come() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    let dir = world.dir.path().display().to_string();
+    let gate = format!("ForceCommand {dir}/bin/snapgate-shell --config {dir}/etc\nExposeAuthInfo yes\n");
+    let open = |address: &str| world.sshd(&format!("Match Address {address}\nForceCommand /bin/sh\nMatch all\n{gate}"));
+    let told = |problems: i32, address: &str| {
+        let done =
+            format!("printf '127.0.0.1 localhost\\n198.51.100.7 rt.example.net\\n' > {dir}/hosts && mount --bind {dir}/hosts /etc/hosts");
+        let said = world.run_after(&done, &["check", "--all"]).exits(problems).stdout;
+        let words = format!("coming from `{address}`: sshd runs `/bin/sh` for `ck1`, which is something that is not the gate");
+        assert_eq!(said.contains(&words), problems == 1, "{words}: {said}");
+        assert_eq!(said.contains("1 problem"), problems == 1, "{said}");
+    };
+    // Beside what it is for everybody else: for the second network, a part of one, a host by its name, and for somebody who may come
+    // from anywhere.
+    for (from, address, asked) in [
+        ("[203.0.113.0/24, 10.0.0.0/8]", "10.0.0.0/8", "10.0.0.0"),
+        ("[203.0.113.0/24, 10.0.0.0/8]", "10.7.0.0/16", "10.7.0.0"),
+        ("[203.0.113.0/24, \"host:rt.example.net\"]", "198.51.100.0/24", "198.51.100.7"),
+        ("", "10.0.0.0/8", "10.0.0.0"),
+    ] {
+        open(address);
+        world.policy("ck1", &if from.is_empty() { String::new() } else { format!("from: {from}\n") });
+        told(1, asked);
+    }
+    world.policy("ck1", "from: [203.0.113.0/24]\n");
+    told(0, "10.0.0.0");
+    // More than are asked about.
+    let many: Vec<_> = (0..20).map(|number| format!("10.{number}.0.0/16")).collect();
+    world.policy("ck1", &format!("from: [{}]\n", many.join(", ")));
+    open("10.19.0.0/16");
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
+    assert!(said.contains("sshd was not asked about 4 further addresses of clients"), "{said}");
+}
+
+#[test]
+fn a_client_that_comes_by_a_name_without_an_address_is_told_and_a_name_server_that_says_nothing_is_not_waited_for() {
+    let Some(world) = World::new(&["ck1"]) else { return };
+    let asks = |text: &str| instead(&world, "getent", "/usr/bin/getent", text);
+    let said = |getent: &str, policy: &str, status: i32| {
+        world.policy("ck1", policy);
+        world.run_after(&asks(getent), &["check", "--all"]).exits(status).stdout
+    };
+    // Of accounts and groups the machine's own answers.
+    fs::copy("/usr/bin/getent", world.path("bin/real-getent")).unwrap();
+    let hosts = |does: &str| format!("#!/bin/sh\ncase \"$*\" in *ahosts*) {does} ;; esac\nexec $DIR/bin/real-getent \"$@\"\n");
+    let (knows, nothing, hangs) = (hosts("echo '192.0.2.7 STREAM'; exit"), hosts("exit 2"), hosts("sleep 1000"));
+    let from = "from: [\"host:rt.example.net\"]\n";
+    let text = said(&knows, from, 0);
+    assert!(!text.contains("rt.example.net"), "{text}");
+    let text = said(&nothing, from, 1);
+    assert!(
+        text.contains(
+            "ck1.yaml:2: `rt.example.net` has no address, and ck1 may come from nowhere else: the gate refuses it\nsee what `getent"
+        ),
+        "{text}"
+    );
+    let text = said(&nothing, "from: [\"host:rt.example.net\", 192.0.2.0/24]\n", 0);
+    assert!(text.contains("`rt.example.net` has no address: whoever comes from there is refused as ck1"), "{text}");
+    let begun = Instant::now();
+    let text = said(&hangs, from, 0);
+    assert!(
+        text.contains("whether `rt.example.net` of ck1 has an address was not seen") && begun.elapsed() < Duration::from_secs(60),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_systemd_does_not_start_is_told_and_enabled() {
     if !has(&["/usr/bin/systemctl", "/usr/bin/timedatectl"]) {
         return;

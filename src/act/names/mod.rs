@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod subids;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::act::child::{self, Ask};
 use crate::decide::host::names::{Wanted, answered_addresses, answered_groups, answered_login, answered_user};
 use crate::decide::owners::remap::Kind;
 use crate::decide::policy::{Policy, address};
-use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS, RESOLVE_TIMEOUT};
+use crate::terms::limits::{ACCOUNT_TIMEOUT, MAX_HOSTS, MAX_NAMES_ASKED, NAMES_TIME, RESOLVE_TIMEOUT};
 use crate::terms::{Account, Login, Peer};
 
 /// Looks up the policy's `host:` names, unless the address is fine without them.
@@ -83,10 +84,24 @@ pub fn addresses(hosts: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> 
     found
 }
 
+/// What the name services say of these hosts, as the gate asks them: each a policy's worth within
+/// [`RESOLVE_TIMEOUT`], all within [`NAMES_TIME`]. `None`: no answer came in time.
+pub fn answers(hosts: &BTreeSet<&str>) -> BTreeMap<String, Option<Vec<IpAddr>>> {
+    let all: Vec<&str> = hosts.iter().copied().take(MAX_NAMES_ASKED).collect();
+    let begun = Instant::now();
+    let mut said = BTreeMap::new();
+    for some in all.chunks(MAX_HOSTS) {
+        let (limit, asked) = (RESOLVE_TIMEOUT.min(NAMES_TIME.saturating_sub(begun.elapsed())), Instant::now());
+        let mut found: BTreeMap<_, _> = addresses(some, limit).into_iter().collect();
+        // One that was ended and one that knows nothing are alike.
+        let is_late = asked.elapsed() >= limit;
+        said.extend(some.iter().map(|host| ((*host).to_owned(), found.remove(*host).or_else(|| (!is_late).then(Vec::new)))));
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

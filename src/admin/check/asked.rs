@@ -11,6 +11,7 @@ use crate::act::store::Repository;
 use crate::act::{child, clock, process};
 use crate::decide::host::login::{self, GATE, Leads, Settings};
 use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
+use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Sshd};
 use crate::decide::sandbox::spec::Limits;
 use crate::terms::limits::{DEFAULT_PROCESSES, LOOK_TIMEOUT, MAX_LINKS_SEEN, MAX_SEEN, MAX_SHELL_ANSWER, MAX_SSHD_FILES, READER_MEMORY};
@@ -34,11 +35,14 @@ pub(super) struct Asked {
 }
 
 /// An account and its login.
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) account: Account,
     pub(super) login: Option<Login>,
     /// sshd's settings for it, if they are known.
     pub(super) sshd: Option<Settings>,
+    /// An address where they are others than usual.
+    pub(super) place: Option<String>,
     groups: Vec<u32>,
     /// The gate that root sees.
     own: Option<Identity>,
@@ -48,7 +52,24 @@ impl Known {
     pub(super) fn new(account: Account) -> Self {
         let login = names::login(&account.name);
         let groups = if is_oneself(&account) { Vec::new() } else { names::groups(&account).unwrap_or_else(|| vec![account.group]) };
-        Self { account, login, sshd: None, groups, own: the_gate() }
+        Self { account, login, sshd: None, place: None, groups, own: the_gate() }
+    }
+
+    /// The same account at an address where sshd's settings for it are these.
+    pub(super) fn at(&self, place: String, sshd: Option<Settings>) -> Self {
+        Self { sshd, place: Some(place), ..self.clone() }
+    }
+
+    /// The same finding, where it holds at one address.
+    pub(super) fn placed(&self, finding: Finding) -> Finding {
+        let message = self.place.as_ref().map(|place| format!("coming from `{place}`: {}", finding.message));
+        Finding { message: message.unwrap_or(finding.message), ..finding }
+    }
+
+    /// Whether sshd looks for keys where it does for another.
+    pub(super) fn has_the_key_files_of(&self, other: &Self) -> bool {
+        let (own, others) = (self.sshd.as_ref(), other.sshd.as_ref());
+        own.zip(others).is_some_and(|(own, others)| own.key_files == others.key_files && own.by_policies == others.by_policies)
     }
 
     /// The names of its groups, if all are known.

@@ -1,149 +1,70 @@
 //! Logins of clients: whether sshd lets their account in, and to the gate alone.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use crate::act::child::{self, ask_sshd};
+use crate::act::child;
 use crate::act::clock;
-use crate::act::inspect::{closed_by, is_this_program, real, running_uid, shadow_of, system};
-use crate::act::names;
-use crate::decide::host::login::{self, Criteria, Entry, KeyFile, Listed, Settings, Shadow};
+use crate::act::inspect::{closed_by, running_uid, shadow_of};
+use crate::decide::host::login::{self, Entry, KeyFile, Listed, Shadow};
+use crate::decide::policy::Policy;
 use crate::decide::policy::lint::Finding;
-use crate::decide::policy::{Policy, Site, Source, Sshd};
-use crate::terms::Peer;
-use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN, MAX_SSHD_FILES, MAX_SSHD_QUESTIONS, MAX_SYSTEM_FILE};
+use crate::terms::Origin;
+use crate::terms::limits::{LOOK_TIMEOUT, MAX_SEEN};
 use crate::terms::text::quoted_path;
 
 use super::World;
-use super::asked::{Known, SSHD_SETTINGS};
+use super::asked::{Asked, Known};
 use super::files::{file, program};
 
-/// The known accounts of all policies with sshd's settings. An error of sshd is reported once.
-/// Accounts that sshd's settings do not tell apart are one question.
-pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy]) -> (BTreeMap<&'a str, Known>, Vec<Finding>) {
-    let (mut known, mut found) = (BTreeMap::new(), Vec::new());
-    let criteria = criteria(site);
-    let mut answers: BTreeMap<String, Option<Settings>> = BTreeMap::new();
-    let mut left: u64 = 0;
-    for policy in policies {
-        if known.contains_key(policy.user.as_str()) {
-            continue;
+/// What is wrong with the logins of all accounts. What holds for one wherever it comes from is said once.
+pub(super) fn logins(world: &World<'_>) -> Vec<Finding> {
+    let listed = Listed::of(world.all, !world.faults.is_empty() || !world.hung.is_empty());
+    let mut found = Vec::new();
+    for (known, its, asked) in world.each_account() {
+        let mut all = findings(known, &its, asked.map(|asked| asked.seen.keys.as_slice()));
+        let same_files = |other: &&Known| other.account != known.account || other.has_the_key_files_of(known);
+        if let Some((settings, asked)) = known.sshd.as_ref().zip(asked)
+            && world.elsewhere.iter().map(|(other, _)| other).all(|other| same_files(&other))
+        {
+            let at = its.first().map(|first| first.origins.of("user"));
+            let entry = at.as_ref().and_then(|user| entry(known, user));
+            all.extend(entry.into_iter().flat_map(|entry| login::unlisted(entry, settings, &asked.seen.keys, &its, &listed)));
         }
-        let Some(account) = names::named(&policy.user) else { continue };
-        let mut one = Known::new(account);
-        let groups = if criteria.asks_for_groups() { one.group_names() } else { None };
-        let question = criteria.question(&policy.user, groups.as_deref(), &address(policy));
-        one.sshd = match answers.get(&question) {
-            Some(settings) => settings.clone(),
-            None if answers.len() >= MAX_SSHD_QUESTIONS => {
-                left += 1;
-                None
-            }
-            None => {
-                let settings = settings(site, policy).unwrap_or_else(|why| {
-                    if found.is_empty() {
-                        found.push(unanswered(site, &policy.user, &why));
-                    }
-                    None
-                });
-                answers.entry(question).or_insert(settings).clone()
-            }
-        };
-        if let (Some(settings), Some(directory)) = (&mut one.sshd, site.file.parent()) {
-            settings.ask_the_policies(directory, is_this_program);
+        if asked.is_none() && running_uid() == 0 {
+            let message = format!("the account `{}` has not come to an end of looking at what its gate needs", known.account.name);
+            let at = its.first().map(|policy| policy.origins.of("user"));
+            all.extend(at.map(|at| Finding::wrong(at, message, "see whether a disk or the name services hang")));
         }
-        known.insert(policy.user.as_str(), one);
-    }
-    if left > 0 {
-        let message =
-            format!("sshd was not asked about {left} further accounts: its settings tell more than {MAX_SSHD_QUESTIONS} kinds apart");
-        found.push(Finding::unseen(site.origins.of("sshd"), message, "put the accounts into a group, and write one `Match Group` for it"));
-    }
-    (known, found)
-}
-
-fn unanswered(site: &Site, account: &str, why: &str) -> Finding {
-    let message = format!("sshd does not say what it does with `{account}`: {why}");
-    let help = "mend its settings, and see that `sshd -t` is content; where clients come by another sshd, write sshd: and its \
-                sshd_config, or off";
-    Finding::wrong(site.origins.of("sshd"), message, help)
-}
-
-/// What sshd's settings tell apart, files that they include among them.
-fn criteria(site: &Site) -> Criteria {
-    let mut found = Criteria::default();
-    let first = match &site.sshd {
-        Sshd::None => return found,
-        Sshd::OfTheMachine => Path::new(SSHD_SETTINGS),
-        Sshd::With(file) => file,
-    };
-    let mut files = vec![first.to_path_buf()];
-    let mut read = 0;
-    while let Some(file) = files.pop() {
-        read += 1;
-        let text = system::small(&file).or_else(|| system::small(&real(&file)));
-        let Some(text) = text.filter(|text| read <= MAX_SSHD_FILES && (text.len() as u64) < MAX_SYSTEM_FILE) else {
-            found.give_up();
-            break;
-        };
-        for pattern in found.read(&text) {
-            match system::spread(&Path::new(SSHD_DIRECTORY).join(pattern)) {
-                Some(more) => files.extend(more),
-                None => found.give_up(),
-            }
+        let mut said: BTreeSet<String> = all.iter().map(|finding| finding.message.clone()).collect();
+        found.extend(all);
+        for (other, asked) in world.elsewhere.iter().filter(|(other, _)| other.account == known.account) {
+            let more = findings(other, &its, asked.as_ref().map(|asked| asked.seen.keys.as_slice()));
+            found.extend(more.into_iter().filter(|finding| said.insert(finding.message.clone())).map(|finding| other.placed(finding)));
         }
     }
     found
 }
 
-/// Where relative names of files in sshd's settings begin (sshd_config(5), "Include").
-const SSHD_DIRECTORY: &str = "/etc/ssh";
-
-/// sshd's settings for a policy's account; `None` if nobody can ask, or there is no sshd.
-fn settings(site: &Site, policy: &Policy) -> Result<Option<Settings>, String> {
-    let file = match &site.sshd {
-        Sshd::None => return Ok(None),
-        // sshd needs its host keys to answer.
-        _ if running_uid() != 0 => return Ok(None),
-        Sshd::OfTheMachine => None,
-        Sshd::With(file) => Some(file.as_path()),
-    };
-    let asked = |port| {
-        let answer = ask_sshd(file, &login::connection(&policy.user, &address(policy), port))?;
-        answer.map(|answer| login::settings(&answer).ok_or_else(|| "its answer is none".to_owned())).transpose()
-    };
-    // The answer names the port, on which settings may depend.
-    let first = asked(login::USUAL_PORT)?;
-    match first.as_ref().and_then(|settings| settings.port).filter(|port| *port != login::USUAL_PORT) {
-        Some(port) => asked(port),
-        None => Ok(first),
-    }
+/// An account whose logins are looked at, and where its policy names it.
+fn entry<'a>(known: &'a Known, user: &'a Origin) -> Option<Entry<'a>> {
+    let (is_gate, forced) = (known.has_the_gate_for_a_shell(), known.forced());
+    let shell = &known.login.as_ref()?.shell;
+    Some(Entry { account: &known.account.name, user, keyed: None, shell, is_gate, forced, groups: None, is_root: known.account.is_root() })
 }
 
-/// An address from which the client may come.
-fn address(policy: &Policy) -> String {
-    let mut peers = policy.from.iter().flatten().filter_map(|source| match source {
-        Source::Network(network) => Some(Peer::from(network.addr())),
-        Source::OnLink(network, link) => Some(Peer { address: network.addr(), link: Some(link.clone()) }),
-        Source::Host(_) => None,
-    });
-    peers.next().map_or_else(|| login::NOWHERE.to_owned(), |peer| peer.to_string())
-}
-
-/// What is wrong with an account's logins. `keys` are its files of keys, `listed` what all policies say of them.
-pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>, listed: &Listed<'_>) -> Vec<Finding> {
+/// What is wrong with an account's logins. `keys` are its files of keys.
+fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Vec<Finding> {
     let (Some(first), Some(home)) = (policies.first(), &known.login) else { return Vec::new() };
     let user = first.origins.of("user");
     let keyed = policies.iter().find(|policy| policy.keys.is_some()).map(|policy| policy.origins.of("keys"));
-    let is_root = known.account.is_root();
     let groups = known.sshd.as_ref().filter(|settings| settings.asks_for_groups()).and_then(|_| known.group_names());
-    let (account, groups) = (known.account.name.as_str(), groups.as_deref());
-    let (is_gate, forced) = (known.has_the_gate_for_a_shell(), known.forced());
-    let entry = Entry { account, user: &user, keyed: keyed.as_ref(), shell: &home.shell, is_gate, forced, groups, is_root };
+    let Some(entry) = entry(known, &user) else { return Vec::new() };
+    let entry = Entry { keyed: keyed.as_ref(), groups: groups.as_deref(), ..entry };
+    let (account, is_gate) = (entry.account, entry.is_gate);
     let mut found = Vec::new();
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
         found.extend(login::sshd(entry, settings, keys));
-        found.extend(login::unlisted(entry, settings, keys, policies, listed));
         found.extend(closed_by().and_then(|by| login::closed(entry, by)));
         let today = clock::now().timestamp().div_euclid(24 * 3600);
         found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
@@ -152,7 +73,9 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
         found.extend(settings.named.iter().flat_map(|named| file(named, user.clone(), "what sshd asks for keys,")));
         found.extend(runs.iter().flat_map(|runs| program(runs, user.clone(), "what sshd runs for it,", &[])));
     }
-    if is_gate {
+    if known.place.is_some() {
+        // Its shell is the same everywhere.
+    } else if is_gate {
         found.extend(program(&home.shell, user.clone(), "the shell", &[]));
     } else {
         found.extend(known.shell_prints().and_then(|printed| login::shell(entry, &printed)));
@@ -162,17 +85,22 @@ pub(super) fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFi
 
 /// What else the keys of all accounts open.
 pub(super) fn loose(world: &World<'_>) -> Vec<Finding> {
-    let found = world.each_account().filter_map(|(known, its, asked)| {
-        let (first, home, asked) = (its.first()?, known.login.as_ref()?, asked?);
+    let of = |known: &Known, its: &[&Policy], asked: Option<&Asked>| {
+        let (first, seen) = (its.first()?, &asked?.seen);
         let user = first.origins.of("user");
-        let is_root = known.account.is_root();
-        let is_gate = known.has_the_gate_for_a_shell();
-        let account = known.account.name.as_str();
-        let entry = Entry { account, user: &user, keyed: None, shell: &home.shell, is_gate, forced: None, groups: None, is_root };
-        let seen = &asked.seen;
-        Some(login::loose(entry, known.sshd.as_ref()?, &seen.keys, &seen.own_keys, seen.writes_rc))
-    });
-    found.flatten().collect()
+        Some(login::loose(entry(known, &user)?, known.sshd.as_ref()?, &seen.keys, &seen.own_keys, seen.writes_rc))
+    };
+    let mut found = Vec::new();
+    for (known, its, asked) in world.each_account() {
+        let all = of(known, &its, asked).unwrap_or_default();
+        let mut said: BTreeSet<String> = all.iter().map(|finding| finding.message.clone()).collect();
+        found.extend(all);
+        for (other, asked) in world.elsewhere.iter().filter(|(other, _)| other.account == known.account) {
+            let more = of(other, &its, asked.as_ref()).unwrap_or_default();
+            found.extend(more.into_iter().filter(|finding| said.insert(finding.message.clone())).map(|finding| other.placed(finding)));
+        }
+    }
+    found
 }
 
 /// Files that decide what accounts may do, and that one of them can change.

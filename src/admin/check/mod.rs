@@ -3,7 +3,8 @@
 //! administrator agrees.
 //!
 //! A check is a row of [`CHECKS`]. Nothing here may wait for ever: what could hang, a mount or a
-//! program, is looked at by a process with an end. Nothing goes out to the network.
+//! program, is looked at by a process with an end. Nothing goes out to the network but what the name
+//! services ask for `host:`.
 
 mod asked;
 mod client;
@@ -18,6 +19,7 @@ mod report;
 mod sandbox;
 mod silent;
 mod site;
+mod sshd;
 mod tell;
 mod timers;
 mod ways;
@@ -31,8 +33,9 @@ pub use sandbox::enforced;
 pub(crate) use tell::tell;
 
 use crate::act::config;
-use crate::act::inspect::{self, running_uid};
-use crate::decide::host::login::Listed;
+use crate::act::inspect;
+use crate::act::names;
+use crate::decide::host::sources::{self, Answers};
 use crate::decide::policy::lint::{self, Finding};
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
@@ -105,6 +108,10 @@ pub(in crate::admin::check) struct World<'a> {
     unasked: Vec<Finding>,
     /// What each policy's account found, in the order of the policies.
     asked: Vec<Option<Asked>>,
+    /// Accounts at addresses where sshd's settings for them are others, and what they found there.
+    elsewhere: Vec<(Known, Option<Asked>)>,
+    /// What the name services say of clients' hosts.
+    answers: Answers,
     parts: Vec<Part>,
     /// Policies whose disks do not answer, and the paths that do not.
     hung: Vec<(Origin, PathBuf)>,
@@ -167,7 +174,8 @@ fn looked(dir: &Path, only: Option<&ClientName>, jail: impl FnOnce(&Site, &[Poli
         let row = |check: &Check| Row { name: check.name, looks_at: check.looks_at, items: vec![Item::from(&found)] };
         return CheckReport { rows: answers.map(row).into_iter().collect(), policies: read };
     }
-    let (accounts, unasked) = entry::accounts(&site, &policies);
+    let answers = names::answers(&sources::names(&policies));
+    let sshd::Accounts { known: accounts, elsewhere, found: unasked } = sshd::accounts(&site, &policies, &answers);
     // What is the account's is looked at once, with the first of its policies.
     let mut begun = BTreeSet::new();
     let mut ask = |policy: &Policy| {
@@ -175,8 +183,28 @@ fn looked(dir: &Path, only: Option<&ClientName>, jail: impl FnOnce(&Site, &[Poli
         accounts.get(policy.user.as_str()).and_then(|known| known.ask(policy, &site, is_first))
     };
     let asked = policies.iter().map(&mut ask).collect();
+    let first = |known: &Known| policies.iter().find(|policy| policy.user == known.account.name);
+    let elsewhere = elsewhere.into_iter().map(|known| {
+        let asked = first(&known).and_then(|policy| known.ask(policy, &site, true));
+        (known, asked)
+    });
+    let elsewhere = elsewhere.collect();
     let parts = jail(&site, &policies);
-    let world = World { directory: dir, site: &site, policies: &policies, all: &all, faults, index, accounts, unasked, asked, parts, hung };
+    let world = World {
+        directory: dir,
+        site: &site,
+        policies: &policies,
+        all: &all,
+        faults,
+        index,
+        accounts,
+        unasked,
+        asked,
+        elsewhere,
+        answers,
+        parts,
+        hung,
+    };
     let asked_for = CHECKS.iter().filter(|check| only.is_none() || !OF_THE_MACHINE.contains(&check.name));
     let rows = asked_for.map(|check| {
         let mut row = Row { name: check.name, looks_at: check.looks_at, items: Vec::new() };
@@ -210,6 +238,7 @@ fn policies(world: &World<'_>, row: &mut Row) {
     let real: Vec<_> = world.all.iter().map(|policy| Policy { path: inspect::real(&policy.path), ..policy.clone() }).collect();
     row.find(&lint::together(&real));
     row.find(&client::time_zones(world.all));
+    world.policies.iter().for_each(|policy| row.find(&sources::unresolved(policy, &world.answers)));
 }
 
 fn disks(world: &World<'_>, row: &mut Row) {
@@ -230,15 +259,7 @@ fn repositories(world: &World<'_>, row: &mut Row) {
 
 fn logins(world: &World<'_>, row: &mut Row) {
     row.find(&world.unasked);
-    let listed = Listed::of(world.all, !world.faults.is_empty() || !world.hung.is_empty());
-    for (known, its, asked) in world.each_account() {
-        row.find(&entry::findings(known, &its, asked.map(|asked| asked.seen.keys.as_slice()), &listed));
-        if asked.is_none() && running_uid() == 0 {
-            let message = format!("the account `{}` has not come to an end of looking at what its gate needs", known.account.name);
-            let at = its.first().map(|policy| policy.origins.of("user"));
-            row.find(&at.map(|at| Finding::wrong(at, message, "see whether a disk or the name services hang")));
-        }
-    }
+    row.find(&entry::logins(world));
 }
 
 fn limits(world: &World<'_>, row: &mut Row) {

@@ -5,3 +5,4 @@ pub(crate) mod login;
 pub mod mounts;
 pub(crate) mod names;
 pub(crate) mod seen;
+pub(crate) mod sources;

@@ -62,6 +62,15 @@ pub const MAX_HUNG: usize = 8;
 /// Questions to sshd, each about accounts for which the answer is the same.
 pub const MAX_SSHD_QUESTIONS: usize = 64;
 
+/// Addresses of an account's clients about which sshd is asked.
+pub const MAX_SSHD_PLACES: usize = 16;
+
+/// Names of clients' hosts that `check` looks up.
+pub const MAX_NAMES_ASKED: usize = 512;
+
+/// Time for all of them.
+pub const NAMES_TIME: Duration = Duration::from_secs(10);
+
 /// Files of sshd's settings that are read to see for which accounts the answer is the same.
 pub const MAX_SSHD_FILES: usize = 64;
 

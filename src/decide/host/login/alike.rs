@@ -2,9 +2,16 @@
 //! their `Match` lines (sshd_config(5)), and nothing else. So a thousand accounts are a few
 //! questions. Whatever is written in a way that is not understood here tells everybody apart.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
-use super::matches;
+use ipnet::IpNet;
+
+use super::{NOWHERE, matches};
+use crate::decide::host::sources::{self, Answers};
+use crate::decide::policy::{Policy, address};
+use crate::terms::Peer;
 
 /// What the settings tell apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +20,8 @@ pub(crate) struct Criteria {
     groups: Vec<String>,
     /// Whether addresses, hosts or ports count.
     places: bool,
+    /// An address for each that they name.
+    addresses: Vec<IpAddr>,
     /// Whether something was not understood.
     unclear: bool,
 }
@@ -48,13 +57,28 @@ impl Criteria {
                 "all" => {}
                 "user" => self.users.extend(listed()),
                 "group" => self.groups.extend(listed()),
-                "address" | "host" | "localaddress" | "localport" | "rdomain" => {
+                "address" => {
+                    self.addresses.extend(listed().iter().filter_map(|pattern| an_address(pattern)));
+                    self.places = true;
+                }
+                "host" | "localaddress" | "localport" | "rdomain" => {
                     listed();
                     self.places = true;
                 }
                 _ => self.unclear = true,
             }
         }
+    }
+
+    /// Addresses at which an account's clients may come, and which the settings may tell apart: an address
+    /// of each of their sources, and what the settings name of these.
+    pub(crate) fn places(&self, its: &[&Policy], answers: &Answers) -> Vec<String> {
+        let own = its.iter().flat_map(|policy| sources::places(policy, answers)).map(|peer| peer.to_string());
+        let anywhere = its.iter().any(|policy| policy.from.is_none()).then(|| NOWHERE.to_owned());
+        let may_come = |peer: &Peer| its.iter().any(|policy| policy.from.as_deref().is_none_or(|from| address::matches(from, peer, &[])));
+        let named = self.addresses.iter().map(|found| Peer::from(*found)).filter(may_come).map(|peer| peer.to_string());
+        let mut seen = BTreeSet::new();
+        own.chain(anywhere).chain(named).filter(|place| seen.insert(place.clone())).collect()
     }
 
     /// Something could not be read.
@@ -88,6 +112,19 @@ impl Criteria {
     }
 }
 
+/// An address that a pattern means (ssh_config(5), PATTERNS): a network's first, any for a wildcard.
+fn an_address(pattern: &str) -> Option<IpAddr> {
+    let network = |text: &str| text.parse::<IpNet>().map(|network| network.network()).or_else(|_| text.parse()).ok();
+    let mut text = pattern.replace(['*', '?'], "1");
+    for _ in 0..3 {
+        if network(&text).is_some() {
+            break;
+        }
+        text.push_str(".1");
+    }
+    network(&text)
+}
+
 /// Whether words are what they look like: sshd's quotes and escapes are left to sshd.
 fn is_plain(words: &str) -> bool {
     !words.contains(['"', '\'', '\\', '='])
@@ -95,7 +132,10 @@ fn is_plain(words: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::decide::policy::{read_policy, read_site};
 
     fn criteria(text: &str) -> Criteria {
         let mut found = Criteria::default();
@@ -124,6 +164,22 @@ mod tests {
         let placed = criteria("Match Address 10.0.0.0/8 User *\n");
         assert_ne!(placed.question("web1", None, "a"), placed.question("web1", None, "b"));
         assert_eq!(placed.question("web1", None, "a"), placed.question("web2", None, "a"));
+    }
+
+    #[test]
+    fn every_source_of_a_client_and_every_address_of_the_settings_that_it_may_have_is_a_place() {
+        let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
+        let policy = |text: &str| read_policy(Path::new("web1"), text.as_bytes(), &"web1".parse().unwrap(), &site).unwrap();
+        let answers = Answers::from([("rt".to_owned(), Some(vec!["203.0.113.9".parse().unwrap()]))]);
+        let settings = "Match Address 10.1.0.0/16,!192.0.2.129\nPermitTTY no\nMatch Address 198.51.*\nPermitTTY no\n";
+        let places = |texts: &[&str]| {
+            let policies: Vec<_> = texts.iter().map(|text| policy(text)).collect();
+            criteria(settings).places(&policies.iter().collect::<Vec<_>>(), &answers).join(" ")
+        };
+        assert_eq!(places(&["timezone: UTC\n"]), "192.0.2.1 10.1.0.0 192.0.2.129 198.51.1.1");
+        assert_eq!(places(&["from: [203.0.113.0/24, \"host:rt\", 10.0.0.0/8]\n"]), "203.0.113.0 203.0.113.9 10.0.0.0 10.1.0.0");
+        assert_eq!(places(&["from: [203.0.113.0/24]\n", "from: [192.0.2.128/25]\n"]), "203.0.113.0 192.0.2.128 192.0.2.129");
+        assert_eq!(places(&["from: [\"host:gone\"]\n"]), "");
     }
 
     #[test]

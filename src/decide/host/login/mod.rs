@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use shell_words::quote;
 
+use crate::terms::Origin;
 use crate::terms::text::{printable, printable_within};
-use crate::terms::{Login, Origin};
 
 use crate::decide::policy::lint::Finding;
 

@@ -1,6 +1,7 @@
 use chrono::{DateTime, TimeZone as _, Utc};
 
 use super::*;
+use crate::terms::Login;
 
 pub(super) const ANSWER: &[u8] =
     b"port 22\nforcecommand /usr/bin/snapgate-shell\nauthorizedkeysfile .ssh/authorized_keys %h/k/%u /etc/keys/%U%%\n\
