@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::client::ClientName;
 use super::event::Event;
 use super::limits::{MAX_SPOOL_NAME, MAX_SUBJECT};
-use super::mail::{self, printable_lines};
+use super::mail::{self, Topic, printable_lines};
 use super::text::still_printable;
 use super::word::{table, words};
 
@@ -44,6 +44,18 @@ table! {
         Quota = "quota",
         /// What else is worth a mail, and pushes that neither failed nor became a snapshot.
         Other = "other",
+    }
+}
+
+impl From<Topic> for Tiding {
+    fn from(topic: Topic) -> Self {
+        match topic {
+            Topic::Refused => Self::Refused,
+            Topic::Failed => Self::Failed,
+            Topic::Held => Self::Held,
+            Topic::Missed => Self::Missed,
+            Topic::Quota => Self::Quota,
+        }
     }
 }
 

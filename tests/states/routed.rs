@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use snapgate::act::record::spool::Spool;
 use snapgate::admin::watch::run;
 use snapgate::terms::Event;
+use support::http;
 
-use super::{Place, me, subject};
+use super::{Place, me, now, subject, ways};
 
 impl Place {
     /// Records an event as a gate does.
@@ -58,6 +59,51 @@ fn alerts_and_reports_of_a_client_reach_whom_its_policy_names_by_what_they_are_a
             ("[snapgate] web2: refused (window)", "<root@example.org>"),
         ]
     );
+}
+
+#[test]
+fn each_kind_of_alert_goes_its_own_route_and_the_webhook_has_the_same_word_for_it() {
+    let server = http::Server::plain();
+    let (_dir, keys) = ways::site(server.port);
+    let place = Place::new(&keys);
+    let kinds = ["failed", "held", "quota", "refused", "missed"];
+    let routes = kinds.map(|kind| format!("{kind}: [{kind}@example.org]")).join(", ");
+    place.client("web1", &format!("alerts_to: [jane@example.org]\nexpect: 24h\nroutes: {{ {routes} }}\n"));
+    place.pushed("web1", now(), [99]);
+    let mut held = pushed("alert", "published");
+    held["held"] = json!({"why": ["half of it is gone"], "stays": true});
+    let of_quota = |mut event: Value, result: &str| {
+        event["result"] = result.into();
+        event["reasons"] = json!([{"code": "quota", "says": "no", "detail": format!("{result}: the client's quota is used up")}]);
+        event
+    };
+    place.add(1, "web1", &pushed("alert", "failed"));
+    place.add(2, "web1", &held);
+    // Refused before anything was sent, as the gate records it and as it might; and stopped half way.
+    place.add(3, "web1", &of_quota(refused(), "failed"));
+    place.add(4, "web1", &of_quota(refused(), "refused"));
+    place.add(5, "web1", &of_quota(pushed("alert", "failed"), "failed"));
+    place.add(6, "web1", &refused());
+    place.watch(now());
+    let mut got: Vec<_> = place.server.taken().iter().map(|mail| (mail.to.concat(), subject(mail))).collect();
+    got.sort();
+    let mut told: Vec<_> =
+        server.seen().iter().map(|request| serde_json::from_str::<Value>(&request.body).unwrap()["kind"].clone()).collect();
+    told.sort_by_key(ToString::to_string);
+    assert_eq!(told, ["failed", "held", "missed", "quota", "quota", "quota", "refused"]);
+    let expected = [
+        ("failed", "web1: failed"),
+        ("held", "web1: published 2026-11-21T02-00-00Z, held (anomaly)"),
+        ("missed", "web1: missed: no snapshot since "),
+        ("quota", "web1: failed (quota)"),
+        ("quota", "web1: refused (quota)"),
+        ("refused", "web1: refused (window)"),
+    ];
+    for (to, begins) in expected {
+        let to = format!("RCPT TO:<{to}@example.org>");
+        assert!(got.iter().any(|(who, subject)| *who == to && subject.starts_with(&format!("[snapgate] {begins}"))), "{begins}: {got:?}");
+    }
+    assert!(got.iter().all(|(who, _)| !who.contains("jane")), "{got:?}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ keys! {
         held: Vec<MailAddress> as Texts<_> = Words("the addresses of `alerts_to:`"), "[security@example.org]";
         /// Snapshots that did not come.
         missed: Vec<MailAddress> as Texts<_> = Words("the addresses of `alerts_to:`"), "[jane@example.org]";
-        /// A quota that is used up.
+        /// A quota that is used up, and pushes that it refuses or stops.
         quota: Vec<MailAddress> as Texts<_> = Words("the addresses of `alerts_to:`"), "[billing@example.org]";
     }
 }

@@ -23,4 +23,6 @@ pub mod rhythm;
 #[cfg(feature = "admin")]
 pub mod states;
 #[cfg(feature = "admin")]
+pub mod topic;
+#[cfg(feature = "admin")]
 pub mod ways;

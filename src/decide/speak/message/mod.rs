@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use self::numbers::{events, moment, number};
 use self::pieces::{client, facts, filled, held, hooks, kept, origin, parts, reasons, row, tried, warnings};
 use super::alerts::{About, Apart, Draft, Group};
+use super::topic;
 use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::text::still_printable;
 use crate::terms::{Audience, ClientName, Code, ComposedMail, Event, Outcome, Topic, Unknown, Verb, View, Visit, footer, printable_lines};
@@ -68,13 +69,10 @@ fn whose(about: &About) -> (Option<ClientName>, Option<Topic>) {
     (client.filter(|_| is_alone), topic)
 }
 
+/// All of a group of its own are about the same; in a common one is anything.
 fn topic(section: &Group) -> Topic {
-    let is_held = |event: &Event| matches!(event.view(), View::Visit(visit) if visit.held().is_some());
-    match section.samples.first() {
-        Some(sample) if is_held(sample) => Topic::Held,
-        _ if section.is_of_refusals() => Topic::Refused,
-        _ => Topic::Failed,
-    }
+    let of_all = section.samples.first().filter(|_| section.key.is_some()).and_then(topic::topic);
+    of_all.unwrap_or(if section.is_of_refusals() { Topic::Refused } else { Topic::Failed })
 }
 
 fn alert_subject(section: &Group) -> String {

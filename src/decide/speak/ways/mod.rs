@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::policy::Site;
 use crate::decide::speak::alerts::trimmed;
+use crate::decide::speak::topic::topic;
 use crate::terms::event::BEGINS;
 use crate::terms::limits::{MAX_COMMON_DISPATCHES, MAX_DISPATCHES, MAX_QUOTED, MAX_SMALL_DISPATCHES, WAY_PAUSES};
 use crate::terms::text::{on_one_line, still_printable};
-use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Topic, Url, Verb, View, Way, What};
+use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Url, Verb, View, Way, What};
 
 /// The version of what a webhook and a program are told. New fields and words need no new one.
 const VERSION: u32 = 1;
@@ -26,17 +27,8 @@ pub const SIGNATURE_HEADER: &str = "Snapgate-Signature";
 
 /// What an event is about.
 pub fn tiding(event: &Event) -> Tiding {
-    match event.view() {
-        View::Visit(visit) if visit.held().is_some() => Tiding::Held,
-        View::Visit(visit) => match visit.result {
-            Outcome::Published => Tiding::Published,
-            Outcome::Refused => Tiding::Refused,
-            Outcome::Failed | Outcome::Unpublished => Tiding::Failed,
-            Outcome::Busy | Outcome::Stopped | Outcome::Added | Outcome::Started | Outcome::Answered => Tiding::Other,
-        },
-        View::Upkeep(upkeep) if !upkeep.problems.is_empty() => Tiding::Failed,
-        View::Upkeep(_) | View::Unknown(_) => Tiding::Other,
-    }
+    let is_published = || matches!(event.view(), View::Visit(visit) if visit.result == Outcome::Published);
+    topic(event).map_or_else(|| if is_published() { Tiding::Published } else { Tiding::Other }, Tiding::from)
 }
 
 /// What a ping says of an event; `None`: it is nothing for a ping.
@@ -70,14 +62,7 @@ pub fn of_event(event: &Event, site: &Site, pings: bool, now: DateTime<Utc>) -> 
 
 /// The same of a notice about a state, which is this mail.
 pub fn of_notice(mail: &ComposedMail, number: u64, site: &Site, now: DateTime<Utc>) -> Vec<Dispatch> {
-    let tiding = match mail.topic {
-        Some(Topic::Refused) => Tiding::Refused,
-        Some(Topic::Failed) => Tiding::Failed,
-        Some(Topic::Held) => Tiding::Held,
-        Some(Topic::Missed) => Tiding::Missed,
-        Some(Topic::Quota) => Tiding::Quota,
-        None => Tiding::Other,
-    };
+    let tiding = mail.topic.map_or(Tiding::Other, Tiding::from);
     let told = Told {
         id: format!("state-{}-{number}", mail.created.timestamp_micros()),
         at: mail.created,
@@ -100,10 +85,10 @@ pub fn room(what: &What) -> usize {
         What::Event(event) => Some(tiding(event)),
         What::Notice(told) => told.tiding,
     };
-    match tiding {
-        Some(Tiding::Refused | Tiding::Other) => MAX_SMALL_DISPATCHES,
-        Some(Tiding::Published | Tiding::Failed) => MAX_COMMON_DISPATCHES,
-        Some(Tiding::Held | Tiding::Missed | Tiding::Quota) | None => MAX_DISPATCHES,
+    match (what, tiding) {
+        (_, Some(Tiding::Refused | Tiding::Other)) => MAX_SMALL_DISPATCHES,
+        (_, Some(Tiding::Published | Tiding::Failed)) | (What::Event(_), Some(Tiding::Quota)) => MAX_COMMON_DISPATCHES,
+        (_, Some(Tiding::Held | Tiding::Missed | Tiding::Quota) | None) => MAX_DISPATCHES,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::decide::policy::read_site;
 use crate::decide::speak::message::samples::{self, pushing, with};
-use crate::terms::{Brake, Reason};
+use crate::terms::{Brake, Code, Reason, Verb};
 
 fn site(text: &str) -> Site {
     read_site(Path::new("/s"), format!("store: /srv\n{text}").as_bytes()).unwrap()
@@ -42,6 +42,19 @@ fn a_ping_says_of_a_push_that_it_begins_succeeds_or_has_to_be_looked_into() {
     assert_eq!(said(&with_verb(Verb::Rsync, Outcome::Failed)), Some(Signal::Fail), "before its rsync began");
     for (verb, result) in [(Verb::Status, Outcome::Refused), (Verb::Restore, Outcome::Failed), (Verb::Rsync, Outcome::Busy)] {
         assert_eq!(said(&with_verb(verb, result)), None, "{verb} {result}");
+    }
+}
+
+#[test]
+fn a_quota_is_told_as_that_by_every_way_however_the_push_ended() {
+    let some = format!("{WEBHOOK}webhook_kinds: [quota]\n");
+    for (event, result) in
+        [(samples::refusal(), Outcome::Refused), (samples::refusal(), Outcome::Failed), (samples::failure(), Outcome::Failed)]
+    {
+        let event = with(event, |on| (on.result, on.reasons) = (result, vec![Reason::new(Code::Quota, "no")]));
+        assert_eq!((tiding(&event), ways(&event, &some, false)), (Tiding::Quota, vec![Way::Webhook]), "{result}");
+        // A stolen key makes any number of these.
+        assert_eq!(room(&What::Event(Box::new(event))), MAX_COMMON_DISPATCHES);
     }
 }
 
