@@ -10,10 +10,10 @@ use snapgate::admin::states;
 use snapgate::decide::speak::states::Kind;
 use snapgate::terms::ComposedMail;
 use support::smtp::Manner;
-use support::{SNAPGATE, run};
+use support::{SNAPGATE, http, run};
 
 use super::routed::{pushed, refused};
-use super::{Place, me, names, now, subject};
+use super::{Place, me, names, now, subject, ways};
 
 #[test]
 fn a_client_that_stops_is_missed_reminded_of_and_resolved_in_one_thread() {
@@ -254,8 +254,10 @@ fn two_sites_that_share_a_spool_do_not_take_each_other_s_clients_for_gone() {
 }
 
 #[test]
-fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhile() {
-    let place = Place::new("");
+fn a_mailer_that_is_down_is_told_by_other_ways_by_mail_when_it_is_back_and_nothing_is_lost_meanwhile() {
+    let server = http::Server::plain();
+    let (dir, keys) = ways::site(server.port);
+    let place = Place::new(&keys);
     let begin = now();
     place.client("web1", "expect: 1h\n");
     place.pushed("web1", begin, [9]);
@@ -264,13 +266,22 @@ fn a_mailer_that_was_down_is_told_of_when_it_is_back_and_nothing_is_lost_meanwhi
         assert!(place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX).0.waiting > 0);
     }
     assert!(states::of(&place.site()).lasting().any(|state| state.kind == Kind::Mailer));
+    let heard = || ways::summaries(&server.seen());
+    assert!(heard()[0].starts_with("[snapgate] web1: missed: "), "{:?}", heard());
+    assert_eq!(heard()[1..], ["[snapgate] the server: mailer down: 1 mail waits"]);
+    assert_eq!(names(&place.spool().join("out")), 1, "no mail about it waits behind the others");
+    let _ = place.pass(begin + TimeDelta::hours(26), u64::MAX);
+    assert!(heard()[2..].iter().any(|said| said.starts_with("[snapgate] the server: mailer down, for ")), "{:?}", heard());
     place.server.behave(Manner::Accept);
-    let _ = place.pass(begin + TimeDelta::hours(3), u64::MAX);
-    place.watch(begin + TimeDelta::hours(4));
+    let _ = place.pass(begin + TimeDelta::hours(27), u64::MAX);
+    place.watch(begin + TimeDelta::hours(28));
     let subjects = place.subjects();
-    assert!(subjects[0].starts_with("[snapgate] web1: missed"), "{subjects:?}");
-    assert!(subjects[1].starts_with("[snapgate] the server: mailer down: resolved after"), "{subjects:?}");
-    assert_eq!(subjects.len(), 2);
+    assert!(subjects[..2].iter().all(|subject| subject.starts_with("[snapgate] web1: missed")), "{subjects:?}");
+    assert!(subjects[2].starts_with("[snapgate] the server: mailer down: resolved after"), "{subjects:?}");
+    assert_eq!(subjects.len(), 3);
+    assert!(heard().contains(&subjects[2]));
+    assert_eq!(place.server.taken()[2].header("In-Reply-To"), None, "it is the first mail of its thread");
+    assert_eq!(fs::read_to_string(dir.path().join("said")).unwrap().lines().count(), heard().len(), "the program heard the same");
     assert_eq!(names(&place.spool().join("out")), 0);
 }
 
@@ -283,21 +294,52 @@ fn a_mail_that_is_refused_for_good_is_said_to_be_that_with_the_server_s_words_an
     place.server.behave(Manner::Answer("RCPT", "550 nobody here"));
     for quarter in 0..9 {
         let (done, _) = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
-        assert_eq!((done.sent, done.waiting, done.refused), (0, 0, 1), "{quarter}: {done:?}");
+        // The mail about that is refused, too.
+        assert_eq!((done.sent, done.waiting, done.refused), (0, 0, if quarter < 5 { 1 } else { 2 }), "{quarter}: {done:?}");
     }
-    let what = || states::of(&place.site()).lasting().find(|state| state.kind == Kind::Mailer).map(|state| state.what.clone());
-    assert!(what().is_some_and(|what| what.starts_with("1 mail is refused: ") && what.contains("nobody here")), "{:?}", what());
+    let what = |kind| states::of(&place.site()).lasting().find(|state| state.kind == kind).map(|state| state.what.clone());
+    let refused = what(Kind::Undelivered);
+    assert!(refused.as_ref().is_some_and(|what| what.starts_with("1 mail is refused: ") && what.contains("nobody here")), "{refused:?}");
+    assert_eq!(what(Kind::Mailer), None, "nothing waits for the mailer");
     // Another one for which the server has no time.
     place.add(2, "web1", &pushed("report", "published"));
     place.server.behave(Manner::Answer("MAIL", "451 not now"));
-    for quarter in 12..14 {
+    for quarter in 12..18 {
         let (done, _) = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
-        assert_eq!((done.waiting, done.refused), (1, 1), "{quarter}: {done:?}");
+        assert_eq!((done.waiting, done.refused), (1, 2), "{quarter}: {done:?}");
     }
-    assert!(what().is_some_and(|what| what.starts_with("1 mail waits, 1 mail is refused: ")), "{:?}", what());
+    assert_eq!((what(Kind::Mailer).as_deref(), what(Kind::Undelivered)), (Some("1 mail waits"), refused), "they are two things");
     place.server.behave(Manner::Accept);
-    let (done, _) = place.pass(begin + TimeDelta::hours(4), u64::MAX);
-    assert_eq!((done.sent, done.waiting, done.refused), (2, 0, 0), "whoever takes it after all has it: {done:?}");
+    let (done, _) = place.pass(begin + TimeDelta::hours(5), u64::MAX);
+    assert_eq!((done.sent, done.waiting, done.refused), (3, 0, 0), "whoever takes it after all has it: {done:?}");
+}
+
+#[test]
+fn a_recipient_who_is_refused_is_told_of_by_mail_to_others_and_mail_about_it_that_is_refused_makes_no_more() {
+    let server = http::Server::plain();
+    let (_dir, keys) = ways::site(server.port);
+    let place = Place::new(&keys);
+    let begin = now();
+    place.client("web1", "expect: off\nalerts_to: [gone@example.org]\n");
+    place.add(1, "web1", &refused());
+    place.server.behave(Manner::RefuseRecipient("gone@", "550 nobody here"));
+    for quarter in 0..9 {
+        let _ = place.pass(begin + TimeDelta::minutes(quarter * 15), u64::MAX);
+    }
+    let subjects = place.subjects();
+    let begins = "[snapgate] the server: mail refused: 1 mail is refused: ";
+    assert!(subjects.len() == 1 && subjects[0].starts_with(begins) && subjects[0].contains("nobody here"), "{subjects:?}");
+    assert_eq!(place.server.taken()[0].to, ["RCPT TO:<root@example.org>"]);
+    assert!(ways::summaries(&server.seen()).contains(&subjects[0]));
+    // From now on nobody's mail is taken, for two months.
+    place.server.behave(Manner::Answer("RCPT", "550 nobody here"));
+    for hours in (3..24 * 60).step_by(6) {
+        let _ = place.pass(begin + TimeDelta::hours(hours), u64::MAX);
+    }
+    assert_eq!(states::of(&place.site()).lasting().count(), 0);
+    // The first one, two that remind of it in the five days in which it is tried again, and one that says it is over.
+    let dead = fs::read_dir(place.spool().join("dead")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!((dead.filter(|name| name.ends_with(".why")).count(), names(&place.spool().join("out"))), (4, 0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use snapgate::admin::watch::run;
-use support::http::{Manner, Server};
+use support::http::{Manner, Request, Server};
 
 use super::routed::{pushed, refused};
 use super::{Place, me, names, now, subject};
@@ -43,6 +43,11 @@ pub(super) fn waiting(place: &Place) -> usize {
 
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
+}
+
+/// What a webhook was told, in a few words each.
+pub(super) fn summaries(seen: &[Request]) -> Vec<String> {
+    seen.iter().map(|request| json_of(&request.body)["summary"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

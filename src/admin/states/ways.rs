@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use crate::act::inspect::running_uid;
 use crate::act::record::spool::AccountSpool;
 use crate::act::spools;
 use crate::decide::policy::Site;
-use crate::decide::speak::states::{Fact, Kind};
+use crate::decide::speak::states::{self, Fact, Kind};
 use crate::decide::speak::ways::Troubles;
 use crate::terms::Way;
 use crate::terms::limits::MAILER_DOWN;
@@ -17,68 +18,67 @@ use crate::terms::text::counted;
 struct Queue {
     oldest: DateTime<Utc>,
     count: usize,
-    /// Mails that wait for nothing, since the mailer has refused them, and what it said of the first.
-    refused: usize,
+    /// What the mailer said of the first mail that it has refused.
     words: Option<String>,
-}
-
-impl Queue {
-    fn mails(&self) -> String {
-        let waiting = Some(self.count).filter(|count| *count > 0).map(|count| counted(count, "mail waits", "mails wait"));
-        let refused = self.words.as_ref().map(|words| format!("{} refused: {words}", counted(self.refused, "mail is", "mails are")));
-        waiting.into_iter().chain(refused).collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// A state of the server's for each way, with nobody in particular who is told.
 pub(super) fn facts(site: &Site, own: &AccountSpool, now: DateTime<Utc>) -> Vec<(Kind, Fact, Vec<String>)> {
-    let kinds = [(None, Kind::Mailer)].into_iter().chain(Way::ALL.map(|way| (Some(way), kind(way))));
-    let Some(queues) = queues(site, now) else { return kinds.map(|(_, kind)| (kind, Fact::Unknown, Vec::new())).collect() };
+    let kinds = [Kind::Mailer, Kind::Undelivered].map(|kind| (kind, None)).into_iter();
+    let kinds = kinds.chain(Way::ALL.map(|way| (Kind::of(way), Some(way))));
+    let Some(queues) = queues(site, now) else { return kinds.map(|(kind, _)| (kind, Fact::Unknown, Vec::new())).collect() };
     let troubles: Troubles = own.troubles().ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let fact = |way: Option<Way>| {
-        let late = |queue: &&Queue| (now - queue.oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN);
-        let Some(queue) = queues.get(&way).filter(late) else { return Fact::Over };
+    let fact = |kind: Kind, way: Option<Way>| {
+        let late = |queue: &&Queue| queue.count > 0 && (now - queue.oldest).to_std().is_ok_and(|waited| waited >= MAILER_DOWN);
+        let Some(Queue { oldest, count, words }) = queues.get(&kind).filter(late) else { return Fact::Over };
         let what = match way {
-            None => queue.mails(),
-            Some(Way::Ping) => counted(queue.count, "ping waits", "pings wait"),
-            Some(Way::Webhook | Way::Exec) => counted(queue.count, "event waits", "events wait"),
+            None if kind == Kind::Undelivered => counted(*count, "mail is refused", "mails are refused"),
+            None => counted(*count, "mail waits", "mails wait"),
+            Some(Way::Ping) => counted(*count, "ping waits", "pings wait"),
+            Some(Way::Webhook | Way::Exec) => counted(*count, "event waits", "events wait"),
         };
-        let why = way.and_then(|way| troubles.of(way)).map(|trouble| format!(": {}", trouble.why)).unwrap_or_default();
-        Fact::Lasts(queue.oldest, what + &why)
+        let why = way.and_then(|way| troubles.of(way)).map(|trouble| &trouble.why).or(words.as_ref());
+        Fact::Lasts(*oldest, what + &why.map(|why| format!(": {why}")).unwrap_or_default())
     };
-    kinds.map(|(way, kind)| (kind, fact(way), Vec::new())).collect()
+    kinds.map(|(kind, way)| (kind, fact(kind, way), Vec::new())).collect()
 }
 
-fn kind(way: Way) -> Kind {
-    match way {
-        Way::Webhook => Kind::Webhook,
-        Way::Ping => Kind::Ping,
-        Way::Exec => Kind::Exec,
-    }
-}
-
-/// What waits in all spools, for the mailer (`None`) and for each other way.
-fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Option<Way>, Queue>> {
+/// What waits in all spools, by what lasts if it waits for too long.
+fn queues(site: &Site, now: DateTime<Utc>) -> Option<BTreeMap<Kind, Queue>> {
     let mut queues = BTreeMap::new();
-    let mut more = |way, count, since: Option<DateTime<Utc>>, refusals: BTreeMap<u64, String>| {
-        let queue = queues.entry(way).or_insert(Queue { oldest: now, count: 0, refused: 0, words: None });
+    let mut more = |kind, count, since: Option<DateTime<Utc>>, words: Option<String>| {
+        let queue = queues.entry(kind).or_insert(Queue { oldest: now, count: 0, words: None });
         queue.count += count;
         queue.oldest = since.map_or(queue.oldest, |since| since.min(queue.oldest));
-        queue.refused += refusals.len();
-        queue.words = queue.words.take().or(refusals.into_values().next());
+        queue.words = queue.words.take().or(words);
     };
     for account in spools::all(site).ok()?.flatten() {
-        let waiting = account.waiting().unwrap_or_default();
-        let mut refusals = account.refusals();
+        let (mut waiting, mut refusals) = (account.waiting().unwrap_or_default(), account.refusals());
         refusals.retain(|seq, _| waiting.contains(seq));
-        let since = waiting.first().and_then(|seq| account.mail_waits_since(*seq, now));
-        more(None, waiting.len().saturating_sub(refusals.len()), since, refusals);
+        waiting.retain(|seq| !refusals.contains_key(seq));
+        refusals.retain(|seq, _| !tells_of_refusals(&account, *seq));
+        let since = |first: Option<&u64>| first.and_then(|seq| account.mail_waits_since(*seq, now));
+        more(Kind::Mailer, waiting.len(), since(waiting.first()), None);
+        let oldest = since(refusals.keys().next());
+        more(Kind::Undelivered, refusals.len(), oldest, refusals.into_values().next().map(|words| said_in(&account, words)));
         let waiting = account.dispatches().unwrap_or_default();
         for way in Way::ALL {
             let mut of_it = waiting.iter().filter(|one| one.way == way).peekable();
             let first = of_it.peek().and_then(|one| account.dispatch(one).ok().flatten());
-            more(Some(way), of_it.count(), first.map(|dispatch| account.dispatch_waits_since(&dispatch, now)), BTreeMap::new());
+            more(Kind::of(way), of_it.count(), first.map(|dispatch| account.dispatch_waits_since(&dispatch, now)), None);
         }
     }
     Some(queues)
+}
+
+/// Whether a mail that was refused tells itself that mail is refused: such a one makes no others, or
+/// they would go on for ever. Only whoever looks writes such mails.
+fn tells_of_refusals(account: &AccountSpool, seq: u64) -> bool {
+    let is_about = || account.mail(seq, &|_| false).ok().flatten().is_some_and(|mail| states::is_about(&mail, Kind::Undelivered));
+    account.uid() == running_uid() && is_about()
+}
+
+/// The mailer's words, as they stand in the spool of an account, which may have written any.
+fn said_in(account: &AccountSpool, words: String) -> String {
+    if account.uid() == running_uid() { words } else { format!("{words} (by the spool of account {})", account.uid()) }
 }

@@ -1,4 +1,4 @@
-//! Notices about states on their way to mails.
+//! Notices about states on their way to mails and to other ways.
 
 use super::delivery::Delivery;
 use super::{Ended, Pass};
@@ -22,8 +22,8 @@ impl Pass<'_> {
         for notice in notices.from(state.told).take(MAX_WAITING.saturating_sub(delivery.waiting)) {
             let mail = notice.mail(next.next, spool.uid());
             self.step()?;
-            self.ways.notice(spool, &mail, notice.number(), (self.means.now)())?;
-            if self.wants_mail() {
+            self.ways.notice(spool, notice, &mail, (self.means.now)())?;
+            if self.wants_mail() && notice.is_for_mail() {
                 spool.post(&mail)?;
                 next.next = next.next.saturating_add(1);
                 delivery.waiting += 1;

@@ -23,6 +23,7 @@ use crate::act::ways::{self, NotTaken, Office};
 use crate::act::{config, inspect, names};
 use crate::decide::policy::{Policy, Site};
 use crate::decide::speak::metrics::Deliveries;
+use crate::decide::speak::states::Notice;
 use crate::decide::speak::ways::{self as words, Troubles};
 use crate::terms::limits::{DISPATCH_LIFETIME, DISPATCHES_IN_PASS, MAX_DISPATCHES};
 use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Signal, Url, Way, What};
@@ -104,8 +105,14 @@ impl<'a> Ways<'a> {
     }
 
     /// Has a notice about a state told.
-    pub(super) fn notice(&self, spool: &AccountSpool, mail: &ComposedMail, number: u64, now: DateTime<Utc>) -> Result<bool, SpoolError> {
-        self.later(spool, &words::of_notice(mail, number, self.site, now))
+    pub(super) fn notice(
+        &self,
+        spool: &AccountSpool,
+        notice: &Notice,
+        mail: &ComposedMail,
+        now: DateTime<Utc>,
+    ) -> Result<bool, SpoolError> {
+        self.later(spool, &words::of_notice(notice, mail, self.site, now))
     }
 
     fn later(&self, spool: &AccountSpool, dispatches: &[Dispatch]) -> Result<bool, SpoolError> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Subject};
 use crate::terms::limits::{TOLD_BY_GATE, UNREADABLE_FOR};
 use crate::terms::word::table;
-use crate::terms::{ClientName, Topic};
+use crate::terms::{ClientName, Topic, Way};
 
 /// What is said of a kind. `{who}` stands for the client.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Row {
     pub title: &'static str,
     /// Whose mail it is.
     pub topic: Option<Topic>,
-    /// How long it lasts before its first mail; `None`: it is told when it has ended.
-    pub first: Option<Duration>,
+    /// How long it lasts before it is told.
+    pub first: Duration,
     /// The first line of a mail while it lasts.
     pub lasts: &'static str,
     /// That of the mail about its end.
@@ -38,7 +38,7 @@ table! {
         Missed = "missed" => Row {
             title: "missed",
             topic: Some(Topic::Missed),
-            first: Some(Duration::ZERO),
+            first: Duration::ZERO,
             lasts: "Look into it: {who} has not backed up when it should have.",
             over: "{who} has backed up again. Nothing to do.",
             many: [
@@ -53,7 +53,7 @@ table! {
         Quota = "quota" => Row {
             title: "over quota",
             topic: Some(Topic::Quota),
-            first: Some(TOLD_BY_GATE),
+            first: TOLD_BY_GATE,
             lasts: "Look into it: {who} has used up its quota, so its pushes are refused.",
             over: "{who} is below its quota again. Nothing to do.",
             many: [
@@ -67,7 +67,7 @@ table! {
         Held = "held" => Row {
             title: "held",
             topic: Some(Topic::Held),
-            first: Some(TOLD_BY_GATE),
+            first: TOLD_BY_GATE,
             lasts: "Look into it: what {who} pushed may be damage, and nobody has said yet whether it is.",
             over: "Nothing of {who} is held any more. Nothing to do.",
             many: [
@@ -82,7 +82,7 @@ table! {
         Drill = "drill" => Row {
             title: "drill failed",
             topic: Some(Topic::Failed),
-            first: Some(TOLD_BY_GATE),
+            first: TOLD_BY_GATE,
             lasts: "Look into it: a drill could not restore files of {who} as they are stored, and none has since.",
             over: "A drill restored files of {who} as they are stored. Nothing to do.",
             many: [
@@ -96,7 +96,7 @@ table! {
         Unreadable = "unreadable" => Row {
             title: "unreadable",
             topic: Some(Topic::Failed),
-            first: Some(UNREADABLE_FOR),
+            first: UNREADABLE_FOR,
             lasts: "Look into it: nothing is known of {who}, so nobody sees whether it backs up.",
             over: "What is known of {who} can be read again. Nothing to do.",
             many: [
@@ -109,20 +109,30 @@ table! {
         Mailer = "mailer" => Row {
             title: "mailer down",
             topic: None,
-            first: None,
+            first: Duration::ZERO,
             lasts: "Look into it: mail does not get through.",
             over: "No mail is held up any more. Nothing to do.",
-            many: [
-                "",
-                "",
-            ],
-            remedy: "",
+            many: ["", ""],
+            remedy: "Nothing is lost: what waits is sent as soon as the mailer takes it, and no mail tells you of this before. \
+                     `snapgate watch --flush` tries at once and says why it is not taken, `snapgate watch --test CLIENT` sends a test.",
+        },
+        /// The mailer has refused mails, so that somebody does not hear what happens.
+        Undelivered = "undelivered" => Row {
+            title: "mail refused",
+            topic: None,
+            first: Duration::ZERO,
+            lasts: "Look into it: mail is refused, so somebody does not hear what happens.",
+            over: "No mail that was refused waits any more: it was taken, or laid aside after five days.",
+            many: ["", ""],
+            remedy: "Where the mail server does not know an address, mend `to:` or `reports_to:` of the site's `mail:`, or `alerts_to:`, \
+                     `reports_to:` or `routes:` of the policies. What is refused is tried again for five days, and then laid aside in the \
+                     spool's `dead/`. `snapgate watch --test CLIENT` sends a test.",
         },
         /// What happens has waited for `webhook:`.
         Webhook = "webhook" => Row {
             title: "webhook down",
             topic: None,
-            first: Some(Duration::ZERO),
+            first: Duration::ZERO,
             lasts: "Look into it: `webhook:` does not get through. What happened has waited to be told for an hour.",
             over: "The webhook is told again what happens. Nothing to do.",
             many: ["", ""],
@@ -133,7 +143,7 @@ table! {
         Ping = "ping" => Row {
             title: "pings down",
             topic: None,
-            first: Some(Duration::ZERO),
+            first: Duration::ZERO,
             lasts: "Look into it: pings do not get through, so a service of a `ping:` may take its client for silent.",
             over: "Pings arrive again. Nothing to do.",
             many: ["", ""],
@@ -144,13 +154,24 @@ table! {
         Exec = "exec" => Row {
             title: "program down",
             topic: None,
-            first: Some(Duration::ZERO),
+            first: Duration::ZERO,
             lasts: "Look into it: the program of `exec:` fails. What happened has waited to be told for an hour.",
             over: "The program of `exec:` works again. Nothing to do.",
             many: ["", ""],
             remedy: "Nothing is lost: what waits is tried again, for five days. `snapgate watch --flush` tries at once and says why it is not \
                      taken, `snapgate watch --test CLIENT` sends a test.",
         },
+    }
+}
+
+impl Kind {
+    /// That this way is down.
+    pub fn of(way: Way) -> Self {
+        match way {
+            Way::Webhook => Self::Webhook,
+            Way::Ping => Self::Ping,
+            Way::Exec => Self::Exec,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{MAX_NOTICES, NOTICES_ALONE, REMINDERS, RETURN_QUIET, STATE_RETURNS, STATES_EVERY, STATES_PAUSE};
-use crate::terms::{Audience, ClientName, ComposedMail, Page, Thread, Topic};
+use crate::terms::{Audience, ClientName, ComposedMail, Page, Thread, Topic, Way};
 
 pub use kinds::{Kind, Row};
 pub use known::{Contacts, Known};
@@ -72,7 +72,7 @@ pub struct Lasting {
     pub ended: Option<DateTime<Utc>>,
     /// The facts, in a few words.
     pub what: String,
-    /// The last mail about it, and how many there were since it began.
+    /// When it was told last, and how often since it began.
     #[serde(default)]
     mailed: Option<DateTime<Utc>>,
     #[serde(default)]
@@ -123,6 +123,9 @@ pub struct Notice {
     topic: Option<Topic>,
     thread: Option<Thread>,
     states: u64,
+    /// What it says that it lasts. A way that is down is not told of that: it would be when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lasts: Option<Kind>,
     subject: String,
     body: String,
     #[serde(default = "alerts")]
@@ -195,12 +198,22 @@ impl Notices {
 impl Notice {
     fn new(at: DateTime<Utc>, topic: Option<Topic>, subject: String, body: String) -> Self {
         let audience = Audience::Alerts;
-        Self { number: 0, at, client: None, topic, thread: None, states: 0, subject, body, audience, page: None }
+        Self { number: 0, at, client: None, topic, thread: None, states: 0, lasts: None, subject, body, audience, page: None }
     }
 
     /// Its number.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Whether it becomes a mail.
+    pub fn is_for_mail(&self) -> bool {
+        self.lasts != Some(Kind::Mailer)
+    }
+
+    /// Whether it is told by this way.
+    pub fn is_for(&self, way: Way) -> bool {
+        self.lasts != Some(Kind::of(way))
     }
 
     /// It as a mail with this number, in the spool of this account.
@@ -278,18 +291,21 @@ impl Memory {
             groups.entry((one.phase, one.state.kind, one.to.clone())).or_default().push(one);
         }
         for ((phase, kind, to), all) in groups {
+            let lasts = matches!(phase, Phase::Begins | Phase::Lasts).then_some(kind);
             if all.len() > NOTICES_ALONE {
                 let (subject, body) = words::many(phase, kind, &all.iter().map(|one| &one.state).collect::<Vec<_>>(), now);
                 let client = all.first().and_then(|one| one.state.client.clone()).filter(|_| !to.is_empty());
-                self.add(Notice { client, states: all.len() as u64, ..Notice::new(now, kind.row().topic, subject, body) });
+                self.add(Notice { client, states: all.len() as u64, lasts, ..Notice::new(now, kind.row().topic, subject, body) });
                 continue;
             }
             for Said { state, .. } in all {
                 let (subject, body) = words::one(phase, &state, now);
                 let thread = Some(Thread { root: state.thread.clone(), begins: !state.begun });
                 let same = |other: &&mut Lasting| other.client == state.client && other.kind == state.kind;
-                self.lasting.iter_mut().find(same).into_iter().for_each(|state| state.begun = true);
-                self.add(Notice { client: state.client, thread, states: 1, ..Notice::new(now, kind.row().topic, subject, body) });
+                let new = Notice::new(now, kind.row().topic, subject, body);
+                let notice = Notice { client: state.client.clone(), thread, states: 1, lasts, ..new };
+                self.lasting.iter_mut().find(same).into_iter().for_each(|state| state.begun |= notice.is_for_mail());
+                self.add(notice);
             }
         }
     }
@@ -304,7 +320,7 @@ impl Lasting {
     fn new(client: Option<ClientName>, kind: Kind, since: DateTime<Utc>, what: &str, now: DateTime<Utc>) -> Self {
         // Two letters of a name have another meaning in a Message-ID, or none.
         let who = client.as_ref().map_or_else(|| "server".to_owned(), |client| client.as_str().replace('@', "_40").replace('+', "_2b"));
-        let thread = format!("snapgate.{kind}.{}.{who}", now.timestamp_micros());
+        let thread = format!("{}{}.{who}", thread_of(kind), now.timestamp_micros());
         Self { client, kind, since, ended: None, what: what.to_owned(), mailed: None, mails: 0, thread, begun: false }
     }
 
@@ -318,7 +334,7 @@ impl Lasting {
 
     /// When there is something to say while it lasts.
     fn due(&self) -> Option<DateTime<Utc>> {
-        let first = self.kind.row().first?;
+        let first = self.kind.row().first;
         let Some(mailed) = self.mailed else { return self.since.checked_add_signed(delta(first)) };
         let quiet = match self.mails {
             0 => RETURN_QUIET,
@@ -344,12 +360,22 @@ impl Lasting {
             return (Some(self), None);
         }
         self.ended = Some(now);
-        let phase = (self.mails > 0 || self.kind.row().first.is_none()).then_some(Phase::Over);
+        let phase = (self.mails > 0).then_some(Phase::Over);
         if phase.is_some() {
             self.mailed = Some(now);
         }
         (Some(self), phase)
     }
+}
+
+/// How the threads of a kind begin.
+fn thread_of(kind: Kind) -> String {
+    format!("snapgate.{kind}.")
+}
+
+/// Whether a mail, by the thread that it belongs to, is about a state of this kind.
+pub fn is_about(mail: &ComposedMail, kind: Kind) -> bool {
+    mail.thread.as_ref().is_some_and(|thread| thread.root.starts_with(&thread_of(kind)))
 }
 
 fn delta(span: std::time::Duration) -> TimeDelta {

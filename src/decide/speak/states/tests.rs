@@ -92,19 +92,44 @@ fn a_client_that_is_frozen_or_removed_has_no_states() {
 }
 
 #[test]
-fn what_the_gate_has_mailed_is_told_again_a_day_later_and_the_mailer_when_it_is_back() {
+fn what_the_gate_has_mailed_is_told_again_a_day_later() {
     let mut memory = Memory::default();
     let held = of("web1", Kind::Held, Fact::Lasts(at(0), "1 snapshot".to_owned()));
     assert_eq!(look(&mut memory, std::slice::from_ref(&held), 1), []);
     assert_eq!(look(&mut memory, std::slice::from_ref(&held), 23), []);
     assert_eq!(subjects(&look(&mut memory, &[held], 24)), ["[snapgate] web1: held: 1 snapshot"]);
-    let mailer = |fact| Subject { client: None, closed: None, facts: vec![(Kind::Mailer, fact, Vec::new())] };
-    let mut memory = Memory::default();
-    for hour in 0..72 {
-        assert_eq!(look(&mut memory, &[mailer(Fact::Lasts(at(0), "3 mails wait".to_owned()))], hour), []);
+}
+
+#[test]
+fn a_way_that_is_down_is_told_by_all_others_and_its_end_by_all() {
+    let ways = [None].into_iter().chain(Way::ALL.map(Some));
+    for kind in [Kind::Mailer, Kind::Undelivered, Kind::Webhook, Kind::Ping, Kind::Exec] {
+        let server = |fact| Subject { client: None, closed: None, facts: vec![(kind, fact, Vec::new())] };
+        let (mut memory, mut said, mut mails) = (Memory::default(), Vec::new(), Vec::new());
+        for hour in 0..=72 {
+            let fact = if hour < 72 { Fact::Lasts(at(0), "3 wait".to_owned()) } else { Fact::Over };
+            let told = memory.number;
+            look(&mut memory, &[server(fact)], hour);
+            for notice in memory.notices(told) {
+                let without: Vec<_> = ways.clone().filter(|way| !way.map_or(notice.is_for_mail(), |way| notice.is_for(way))).collect();
+                said.push((hour, without));
+                mails.extend(notice.is_for_mail().then(|| notice.mail(notice.number, 0)));
+            }
+        }
+        let down = match kind {
+            Kind::Mailer => vec![None],
+            Kind::Webhook => vec![Some(Way::Webhook)],
+            Kind::Ping => vec![Some(Way::Ping)],
+            Kind::Exec => vec![Some(Way::Exec)],
+            _ => vec![],
+        };
+        assert_eq!(said, [(0, down.clone()), (24, down), (72, vec![])], "{kind}");
+        // Whatever was no mail begins no thread.
+        assert_eq!(mails[0].answers("h"), None);
+        assert!(mails[1..].iter().all(|mail| mail.answers("h") == Some(mails[0].message_id("h"))), "{kind}");
+        assert!(mails.iter().all(|mail| is_about(mail, kind) && !is_about(mail, Kind::Missed)));
+        assert!(mails.last().unwrap().subject.ends_with(": resolved after 3 days"), "{:?}", subjects(&mails));
     }
-    assert_eq!(memory.lasting().count(), 1);
-    assert_eq!(subjects(&look(&mut memory, &[mailer(Fact::Over)], 72)), ["[snapgate] the server: mailer down: resolved after 3 days"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::policy::Site;
 use crate::decide::speak::alerts::trimmed;
+use crate::decide::speak::states::Notice;
 use crate::decide::speak::topic::topic;
 use crate::terms::event::BEGINS;
 use crate::terms::limits::{MAX_COMMON_DISPATCHES, MAX_DISPATCHES, MAX_QUOTED, MAX_SMALL_DISPATCHES, WAY_PAUSES};
@@ -60,11 +61,11 @@ pub fn of_event(event: &Event, site: &Site, pings: bool, now: DateTime<Utc>) -> 
     ways.into_iter().filter(|(_, wanted)| *wanted).map(|(way, _)| dispatch(way)).collect()
 }
 
-/// The same of a notice about a state, which is this mail.
-pub fn of_notice(mail: &ComposedMail, number: u64, site: &Site, now: DateTime<Utc>) -> Vec<Dispatch> {
+/// The same of a notice about a state, which as a mail is this one.
+pub fn of_notice(notice: &Notice, mail: &ComposedMail, site: &Site, now: DateTime<Utc>) -> Vec<Dispatch> {
     let tiding = mail.topic.map_or(Tiding::Other, Tiding::from);
     let told = Told {
-        id: format!("state-{}-{number}", mail.created.timestamp_micros()),
+        id: format!("state-{}-{}", mail.created.timestamp_micros(), notice.number()),
         at: mail.created,
         client: mail.client.clone(),
         tiding: Some(tiding),
@@ -73,7 +74,7 @@ pub fn of_notice(mail: &ComposedMail, number: u64, site: &Site, now: DateTime<Ut
     };
     let ways = [(Way::Webhook, wants(site, tiding)), (Way::Exec, site.exec.is_some())];
     ways.into_iter()
-        .filter(|(_, wanted)| *wanted)
+        .filter(|(way, wanted)| *wanted && notice.is_for(*way))
         .map(|(way, _)| Dispatch { way, created: now, what: What::Notice(told.clone()) })
         .collect()
 }
