@@ -109,8 +109,13 @@ fn whoever_asks_how_clients_stand_sees_who_is_missed_and_who_is_frozen() {
 fn a_rhythm_is_learned_from_snapshots_and_what_is_said_not_to_be_expected_is_not() {
     let place = Place::new("");
     let begin = now();
-    for (name, policy) in [("web1", ""), ("web2", "expect: off\n"), ("web3", "laptop: true\n"), ("new", "")] {
+    for (name, policy) in [("web1", ""), ("web2", "expect: off\n"), ("web3", "laptop: true\n"), ("new", ""), ("nine", ""), ("ten", "")] {
         place.client(name, policy);
+    }
+    for (name, nights) in [("nine", 9), ("ten", 10)] {
+        // Its nightly rhythm is younger than three weeks, so that it has four days.
+        place.pushed(name, begin, [24 * 5]);
+        place.record(name, (5..5 + nights).map(|night| begin - TimeDelta::hours(24 * night)));
     }
     for name in ["web1", "web2", "web3"] {
         // Each night for five weeks, until two nights ago.
@@ -119,8 +124,10 @@ fn a_rhythm_is_learned_from_snapshots_and_what_is_said_not_to_be_expected_is_not
     }
     place.pushed("new", begin, [200, 190]);
     place.watch(begin);
-    let last = (begin - TimeDelta::hours(48)).format("%Y-%m-%d %H:%M UTC");
-    assert_eq!(place.subjects(), [format!("[snapgate] web1: missed: no snapshot since {last}")]);
+    let last = (begin - TimeDelta::hours(48)).format("%Y-%m-%d %H:%M UTC").to_string();
+    let of_ten = (begin - TimeDelta::days(5)).format("%Y-%m-%d %H:%M UTC").to_string();
+    let missed = [("ten", &of_ten), ("web1", &last)].map(|(name, last)| format!("[snapgate] {name}: missed: no snapshot since {last}"));
+    assert_eq!(place.subjects(), missed);
     place.watch(begin + TimeDelta::days(29));
     let missed: Vec<_> = place.subjects().into_iter().filter(|subject| subject.contains("web3")).collect();
     assert_eq!(missed, [format!("[snapgate] web3: missed: no snapshot since {last}")]);

@@ -150,9 +150,14 @@ fn a_client_that_pushes_whenever_somebody_thinks_of_it_has_time() {
 }
 
 #[test]
-fn nothing_is_learned_from_nine_and_the_first_weekend_is_no_silence() {
+fn ten_are_enough_nine_are_not_and_the_first_weekend_is_no_silence() {
+    // As the manual says.
+    assert_eq!(LEAST_RHYTHM, 10);
+    for of in [office_hours, nightly] {
+        let all = year(of, 3);
+        assert_eq!((learned(&all[..9]), learned(&all[..10]).is_some()), (None, true));
+    }
     let all = year(office_hours, 3);
-    assert_eq!(learned(&all[..9]), None);
     // Monday's ten are enough; the week that follows has a weekend at its end.
     let first_week: Vec<_> = all.iter().copied().take_while(|at| *at < day(14)).collect();
     assert_eq!(false_alarms(&first_week), vec![]);
