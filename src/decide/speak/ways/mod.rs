@@ -15,7 +15,7 @@ use crate::decide::speak::topic::topic;
 use crate::terms::event::BEGINS;
 use crate::terms::limits::{MAX_COMMON_DISPATCHES, MAX_DISPATCHES, MAX_QUOTED, MAX_SMALL_DISPATCHES, WAY_PAUSES};
 use crate::terms::text::{on_one_line, still_printable};
-use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Url, Verb, View, Way, What};
+use crate::terms::{ClientName, ComposedMail, Dispatch, Event, Mail, Outcome, Signal, Tiding, Told, Url, View, Way, What};
 
 /// The version of what a webhook and a program are told. New fields and words need no new one.
 const VERSION: u32 = 1;
@@ -40,15 +40,13 @@ pub fn signal(event: &Event) -> Option<Signal> {
         Outcome::Published if visit.held().is_some() || visit.partial() => Some(Signal::Fail),
         Outcome::Published => Some(Signal::Success),
         // The next one may do better: but this was no backup.
-        Outcome::Failed | Outcome::Unpublished | Outcome::Stopped => visit.push.map(|_| Signal::Fail).or(failed_before(visit.verb)),
-        Outcome::Refused => failed_before(visit.verb),
+        Outcome::Failed | Outcome::Unpublished | Outcome::Stopped | Outcome::Refused => {
+            // A push may end before its rsync begins.
+            let is_push = visit.push.is_some() || visit.verb.is_some_and(|verb| verb.row().backs_up);
+            is_push.then_some(Signal::Fail)
+        }
         Outcome::Busy | Outcome::Added | Outcome::Answered => None,
     }
-}
-
-/// A push may end before its rsync begins.
-fn failed_before(verb: Option<Verb>) -> Option<Signal> {
-    matches!(verb, Some(Verb::Rsync | Verb::Complete)).then_some(Signal::Fail)
 }
 
 /// What is told of an event, by each way that is wanted. `pings`: whether its client's policy has a URL for that.

@@ -37,12 +37,24 @@ fn a_ping_says_of_a_push_that_it_begins_succeeds_or_has_to_be_looked_into() {
     assert_eq!(said(&pushing(samples::published(), |push| push.partial = true)), Some(Signal::Fail));
     assert_eq!(said(&pushing(samples::published(), |push| push.held = Some(Brake::default()))), Some(Signal::Fail));
     assert_eq!(said(&samples::failure()), Some(Signal::Fail));
-    let with_verb = |verb, result| with(samples::refusal(), |on| (on.verb, on.result) = (Some(verb), result));
-    assert_eq!(said(&with_verb(Verb::Rsync, Outcome::Refused)), Some(Signal::Fail));
-    assert_eq!(said(&with_verb(Verb::Rsync, Outcome::Failed)), Some(Signal::Fail), "before its rsync began");
-    for (verb, result) in [(Verb::Status, Outcome::Refused), (Verb::Restore, Outcome::Failed), (Verb::Rsync, Outcome::Busy)] {
-        assert_eq!(said(&with_verb(verb, result)), None, "{verb} {result}");
+}
+
+#[test]
+fn whichever_verb_of_a_backup_comes_to_nothing_is_a_failure_before_rsync_began_too_and_no_other_is() {
+    let said = |verb, result| signal(&with(samples::refusal(), |on| (on.verb, on.result) = (verb, result)));
+    for verb in Verb::ALL {
+        let fails = match verb {
+            Verb::Prepare | Verb::Rsync | Verb::Complete => Some(Signal::Fail),
+            Verb::Abort | Verb::Restore | Verb::Browse | Verb::List | Verb::History | Verb::Status | Verb::Help => None,
+        };
+        for result in [Outcome::Refused, Outcome::Failed, Outcome::Unpublished, Outcome::Stopped] {
+            assert_eq!(said(Some(verb), result), fails, "{verb} {result}");
+        }
+        for result in [Outcome::Busy, Outcome::Added, Outcome::Answered] {
+            assert_eq!(said(Some(verb), result), None, "{verb} {result}");
+        }
     }
+    assert_eq!(said(None, Outcome::Refused), None, "anybody can ask for anything");
 }
 
 #[test]
