@@ -42,3 +42,28 @@ impl Until {
         if end > now { Ok(end) } else { Err("that time is past\nname one that is to come".to_owned()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_a_time_or_a_span_is_a_moment_that_is_to_come() {
+        let bytes = std::fs::read("/usr/share/zoneinfo/Europe/Madrid").unwrap();
+        let madrid = Zone::from_tzif(crate::terms::ZoneName::new("Europe/Madrid").unwrap(), &bytes).unwrap();
+        let now = "2026-11-29T12:00:00Z".parse().unwrap();
+        let end = |text: &str| text.parse::<Until>()?.end(now, &madrid).map(|end| end.to_rfc3339());
+        assert_eq!(end("2026-12-31").as_deref(), Ok("2026-12-30T23:00:00+00:00"));
+        assert_eq!(end("2026-12-31T03:00").as_deref(), Ok("2026-12-31T02:00:00+00:00"));
+        assert_eq!(end("2d").as_deref(), Ok("2026-12-01T12:00:00+00:00"));
+        for (text, why) in [
+            ("2026-11-29", "past"),
+            ("2026-11-29T13:00", "past"),
+            ("2027-03-28T02:30", "there is no such time in Europe/Madrid"),
+            ("soon", "write a day like"),
+            ("3m", "write a day like"),
+        ] {
+            assert!(end(text).is_err_and(|said| said.contains(why)), "{text}: {:?}", end(text));
+        }
+    }
+}
