@@ -32,7 +32,7 @@ table! {
     pub enum Tiding {
         /// A push became a snapshot.
         Published = "published",
-        /// A push came to nothing, upkeep failed, or a client cannot be read.
+        /// A push came to nothing, upkeep failed, a client cannot be read, or a way out is down.
         Failed = "failed",
         /// A connection was refused.
         Refused = "refused",

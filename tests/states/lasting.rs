@@ -264,7 +264,7 @@ fn two_sites_that_share_a_spool_do_not_take_each_other_s_clients_for_gone() {
 fn a_mailer_that_is_down_is_told_by_other_ways_by_mail_when_it_is_back_and_nothing_is_lost_meanwhile() {
     let server = http::Server::plain();
     let (dir, keys) = ways::site(server.port);
-    let place = Place::new(&keys);
+    let place = Place::new(&(keys + "webhook_kinds: [failed, missed]\n"));
     let begin = now();
     place.client("web1", "expect: 1h\n");
     place.pushed("web1", begin, [9]);

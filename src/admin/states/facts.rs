@@ -90,7 +90,7 @@ impl<'a> Look<'a> {
         } else {
             return None;
         };
-        let to = |kind: Kind| policy.told.alerts_to(kind.row().topic).to_vec();
+        let to = |kind: Kind| policy.told.alerts_to(Some(kind.row().topic)).to_vec();
         let drill = self
             .failing
             .get(&name)

@@ -16,7 +16,7 @@ pub struct Row {
     /// In subjects.
     pub title: &'static str,
     /// Whose mail it is.
-    pub topic: Option<Topic>,
+    pub topic: Topic,
     /// How long it lasts before it is told.
     pub first: Duration,
     /// The first line of a mail while it lasts.
@@ -37,7 +37,7 @@ table! {
         /// No snapshot has come when one was expected (`expect:`).
         Missed = "missed" => Row {
             title: "missed",
-            topic: Some(Topic::Missed),
+            topic: Topic::Missed,
             first: Duration::ZERO,
             lasts: "Look into it: {who} has not backed up when it should have.",
             over: "{who} has backed up again. Nothing to do.",
@@ -52,7 +52,7 @@ table! {
         /// As much is used as `quota:` allows.
         Quota = "quota" => Row {
             title: "over quota",
-            topic: Some(Topic::Quota),
+            topic: Topic::Quota,
             first: TOLD_BY_GATE,
             lasts: "Look into it: {who} has used up its quota, so its pushes are refused.",
             over: "{who} is below its quota again. Nothing to do.",
@@ -66,7 +66,7 @@ table! {
         /// A snapshot is held, because it may be damage (`anomaly:`).
         Held = "held" => Row {
             title: "held",
-            topic: Some(Topic::Held),
+            topic: Topic::Held,
             first: TOLD_BY_GATE,
             lasts: "Look into it: what {who} pushed may be damage, and nobody has said yet whether it is.",
             over: "Nothing of {who} is held any more. Nothing to do.",
@@ -81,7 +81,7 @@ table! {
         /// The last drill could not restore what is stored.
         Drill = "drill" => Row {
             title: "drill failed",
-            topic: Some(Topic::Failed),
+            topic: Topic::Failed,
             first: TOLD_BY_GATE,
             lasts: "Look into it: a drill could not restore files of {who} as they are stored, and none has since.",
             over: "A drill restored files of {who} as they are stored. Nothing to do.",
@@ -95,7 +95,7 @@ table! {
         /// Its policy or its repository cannot be read, so that nothing is known of it.
         Unreadable = "unreadable" => Row {
             title: "unreadable",
-            topic: Some(Topic::Failed),
+            topic: Topic::Failed,
             first: UNREADABLE_FOR,
             lasts: "Look into it: nothing is known of {who}, so nobody sees whether it backs up.",
             over: "What is known of {who} can be read again. Nothing to do.",
@@ -108,7 +108,7 @@ table! {
         /// Mail has waited for the mailer.
         Mailer = "mailer" => Row {
             title: "mailer down",
-            topic: None,
+            topic: Topic::Failed,
             first: Duration::ZERO,
             lasts: "Look into it: mail does not get through.",
             over: "No mail is held up any more. Nothing to do.",
@@ -119,7 +119,7 @@ table! {
         /// The mailer has refused mails, so that somebody does not hear what happens.
         Undelivered = "undelivered" => Row {
             title: "mail refused",
-            topic: None,
+            topic: Topic::Failed,
             first: Duration::ZERO,
             lasts: "Look into it: mail is refused, so somebody does not hear what happens.",
             over: "No mail that was refused waits any more: it was taken, or laid aside after five days.",
@@ -131,7 +131,7 @@ table! {
         /// What happens has waited for `webhook:`.
         Webhook = "webhook" => Row {
             title: "webhook down",
-            topic: None,
+            topic: Topic::Failed,
             first: Duration::ZERO,
             lasts: "Look into it: `webhook:` does not get through. What happened has waited to be told for an hour.",
             over: "The webhook is told again what happens. Nothing to do.",
@@ -142,7 +142,7 @@ table! {
         /// Pings have waited for the services of `ping:`.
         Ping = "ping" => Row {
             title: "pings down",
-            topic: None,
+            topic: Topic::Failed,
             first: Duration::ZERO,
             lasts: "Look into it: pings do not get through, so a service of a `ping:` may take its client for silent.",
             over: "Pings arrive again. Nothing to do.",
@@ -153,7 +153,7 @@ table! {
         /// What happens has waited for the program of `exec:`.
         Exec = "exec" => Row {
             title: "program down",
-            topic: None,
+            topic: Topic::Failed,
             first: Duration::ZERO,
             lasts: "Look into it: the program of `exec:` fails. What happened has waited to be told for an hour.",
             over: "The program of `exec:` works again. Nothing to do.",

@@ -295,14 +295,14 @@ impl Memory {
             if all.len() > NOTICES_ALONE {
                 let (subject, body) = words::many(phase, kind, &all.iter().map(|one| &one.state).collect::<Vec<_>>(), now);
                 let client = all.first().and_then(|one| one.state.client.clone()).filter(|_| !to.is_empty());
-                self.add(Notice { client, states: all.len() as u64, lasts, ..Notice::new(now, kind.row().topic, subject, body) });
+                self.add(Notice { client, states: all.len() as u64, lasts, ..Notice::new(now, Some(kind.row().topic), subject, body) });
                 continue;
             }
             for Said { state, .. } in all {
                 let (subject, body) = words::one(phase, &state, now);
                 let thread = Some(Thread { root: state.thread.clone(), begins: !state.begun });
                 let same = |other: &&mut Lasting| other.client == state.client && other.kind == state.kind;
-                let new = Notice::new(now, kind.row().topic, subject, body);
+                let new = Notice::new(now, Some(kind.row().topic), subject, body);
                 let notice = Notice { client: state.client.clone(), thread, states: 1, lasts, ..new };
                 self.lasting.iter_mut().find(same).into_iter().for_each(|state| state.begun |= notice.is_for_mail());
                 self.add(notice);
