@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::act::record::spool::Spool;
     use crate::admin::watch::{Means, passed};
-    use crate::decide::policy::read_site;
+    use crate::decide::policy::{Site, read_site};
     use crate::decide::speak::message::samples;
     use crate::terms::Event;
     use crate::terms::limits::{EXEC_TIMEOUT, LOOK_PATIENCE, LOOK_TIME, MAIL_TIMEOUT, REQUEST_TIMEOUT, SENDMAIL_TIMEOUT};
@@ -109,8 +109,8 @@ mod tests {
         assert_eq!((budget.ways(), after(WATCH_TIMEOUT).ways()), (Duration::ZERO, WAYS_TIME));
     }
 
-    #[test]
-    fn what_there_was_no_time_for_is_the_next_pass_s() {
+    /// A site whose mails go into a directory, and its directory.
+    fn site() -> (tempfile::TempDir, Site) {
         let dir = tempfile::tempdir().unwrap();
         // An account other than root's asks the policies whose clients it may speak for, so there is a directory of them.
         let [spool, mails, policies] = ["spool", "mails", "policies"].map(|name| dir.path().join(name));
@@ -123,7 +123,13 @@ mod tests {
             mails.display()
         );
         let site = read_site(&dir.path().join("snapgate.yaml"), text.as_bytes()).unwrap();
-        Spool::open(&spool, nix::unistd::geteuid().as_raw()).unwrap().add(&samples::refusal()).unwrap();
+        (dir, site)
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_is_the_next_pass_s() {
+        let (dir, site) = site();
+        Spool::open(&dir.path().join("spool"), nix::unistd::geteuid().as_raw()).unwrap().add(&samples::refusal()).unwrap();
         let means = Means { now: &crate::act::clock::now, go_on: &|| true };
         let late = [(COUNTING_TIME, WAYS_TIME), (MAILS_TIME, WAYS_TIME), (Duration::ZERO, WAYS_TIME), (MAILS_TIME, Duration::ZERO)];
         let figures = late.map(|(time, told)| {
@@ -133,6 +139,26 @@ mod tests {
             (done.counted, done.sent, done.told, done.problems.len())
         });
         assert_eq!(figures, [(0, 0, 0, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0)]);
+    }
+
+    #[test]
+    fn the_mails_of_one_account_keep_to_the_time_that_there_is_for_all() {
+        let (dir, site) = site();
+        let spool = Spool::open(&dir.path().join("spool"), nix::unistd::geteuid().as_raw()).unwrap();
+        for number in 0..3 {
+            spool.add(&Event { id: format!("{}-{number}", samples::published().id), ..samples::published() }).unwrap();
+        }
+        let now = &crate::act::clock::now;
+        let done = passed(&site, false, &Means { now, go_on: &|| true }, &after(MAILS_TIME));
+        assert_eq!((done.counted, done.sent, done.waiting), (3, 0, 3), "{done:?}");
+        // The first one takes all that is left.
+        let (left, is_first) = (Duration::from_secs(2), Cell::new(true));
+        let go_on = || {
+            std::thread::sleep(if is_first.take() { left } else { Duration::ZERO });
+            true
+        };
+        let done = passed(&site, false, &Means { now, go_on: &go_on }, &after(MAILS_TIME - left));
+        assert_eq!((done.sent, done.waiting), (1, 2), "{done:?}");
     }
 
     #[test]

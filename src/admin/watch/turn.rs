@@ -57,15 +57,31 @@ pub(super) fn ordered(mut accounts: Vec<Account>, known: &Known<'_>) -> Vec<Acco
     let is_alone = accounts.iter().flatten().filter(|spool| spool.uid() != 0 && has_any(spool)).take(2).count() < 2;
     accounts.sort_by_cached_key(|account| {
         let uid = account.as_ref().map_or(u32::MAX, AccountSpool::uid);
-        let is_strange = !is_alone && known.is_strange(uid);
-        // Names of strangers may be very many, and they are the last ones anyway.
-        let waits = |spool: &AccountSpool| !is_strange && spool.waiting().is_ok_and(|waiting| !waiting.is_empty());
-        (uid != 0, is_strange, account.as_ref().is_ok_and(waits), chance.hash_one(uid))
+        let waits = || account.as_ref().is_ok_and(|spool| spool.waiting().is_ok_and(|waiting| !waiting.is_empty()));
+        (place(uid, !is_alone && known.is_strange(uid), waits), chance.hash_one(uid))
     });
     accounts
+}
+
+/// Where an account comes, before chance. Names of strangers may be very many, and they are the last ones anyway: nobody
+/// asks whether something of theirs waits.
+fn place(uid: u32, is_strange: bool, waits: impl FnOnce() -> bool) -> (bool, bool, bool) {
+    (uid != 0, is_strange, !is_strange && waits())
 }
 
 /// Whether something waits there.
 fn has_any(spool: &AccountSpool) -> bool {
     spool.news().is_ok_and(|news| !news.is_empty()) || spool.waiting().is_ok_and(|waiting| !waiting.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_first_who_has_nothing_that_waits_is_next_and_strangers_are_last_and_not_looked_into() {
+        let stranger = place(9, true, || panic!("its names are listed"));
+        let order = [place(0, false, || true), place(7, false, || false), place(8, false, || true), stranger];
+        assert!(order.windows(2).all(|two| two[0] < two[1]), "{order:?}");
+    }
 }

@@ -45,6 +45,15 @@ pub(super) struct Ways<'a> {
     known: Known<'a>,
 }
 
+/// What one turn over all accounts goes by, and what it learns.
+struct Round<'a> {
+    tried: &'a mut Tried,
+    /// When nothing more is begun.
+    end: Instant,
+    means: &'a Means<'a>,
+    report: &'a mut WatchReport,
+}
+
 /// Nobody knows what a policy says.
 #[derive(Clone, Copy)]
 struct Unreadable;
@@ -184,7 +193,7 @@ impl<'a> Ways<'a> {
         let end = Instant::now() + self.budget.ways();
         for (_, account) in accounts {
             let begun = Instant::now();
-            let told = self.account(&account, &mut tried, end, means, report);
+            let told = self.account(&account, &mut Round { tried: &mut tried, end, means, report });
             self.budget.spent(begun.elapsed());
             match told {
                 Ok(()) => {}
@@ -196,39 +205,25 @@ impl<'a> Ways<'a> {
     }
 
     /// The same of one account. `None` for an error: stopped.
-    fn account(
-        &self,
-        spool: &AccountSpool,
-        tried: &mut Tried,
-        end: Instant,
-        means: &Means<'_>,
-        report: &mut WatchReport,
-    ) -> Result<(), Option<SpoolError>> {
-        let Some(seen) = self.once(spool, tried, end, means, report)? else { return Ok(()) };
+    fn account(&self, spool: &AccountSpool, round: &mut Round<'_>) -> Result<(), Option<SpoolError>> {
+        let Some(seen) = self.once(spool, round)? else { return Ok(()) };
         // Whoever came meanwhile with something new, as the end of a push whose beginning was being told, found it locked and left.
         // Once, as the account may bring something new for ever.
         if spool.dispatches()?.iter().any(|one| !seen.contains(one)) {
-            self.once(spool, tried, end, means, report)?;
+            self.once(spool, round)?;
         }
         Ok(())
     }
 
     /// Goes once over what waits, and says what that was; `None` where nothing does, or another one is at it.
-    fn once(
-        &self,
-        spool: &AccountSpool,
-        tried: &mut Tried,
-        end: Instant,
-        means: &Means<'_>,
-        report: &mut WatchReport,
-    ) -> Result<Option<Vec<Waiting>>, Option<SpoolError>> {
+    fn once(&self, spool: &AccountSpool, round: &mut Round<'_>) -> Result<Option<Vec<Waiting>>, Option<SpoolError>> {
         let waiting = spool.dispatches()?;
         if waiting.is_empty() {
             return Ok(None);
         }
         let Some(_lock) = spool.lock_ways()? else {
-            report.waiting += waiting.len() as u64;
-            tried.cut = true;
+            round.report.waiting += waiting.len() as u64;
+            round.tried.cut = true;
             return Ok(None);
         };
         // Another one may have told some of it just now.
@@ -237,40 +232,40 @@ impl<'a> Ways<'a> {
         let mut left = DISPATCHES_IN_PASS;
         self.sent.take();
         for (seen, one) in waiting.iter().enumerate() {
-            if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || Instant::now() >= end {
-                tried.cut = true;
-                report.waiting += (waiting.len() - seen) as u64;
+            if left == 0 || seen >= MAX_DISPATCHES * Way::ALL.len() || Instant::now() >= round.end {
+                round.tried.cut = true;
+                round.report.waiting += (waiting.len() - seen) as u64;
                 break;
             }
             let dispatch = match spool.dispatch(one) {
                 Ok(Some(dispatch)) => dispatch.of_account(spool.uid(), &account),
                 Ok(None) => continue,
                 Err(error) => {
-                    report.problem(&format!("what waits to be told is left where it is: {error}"));
+                    round.report.problem(&format!("what waits to be told is left where it is: {error}"));
                     continue;
                 }
             };
             let end = words::end_of(&dispatch).map(|id| Waiting { id: id.to_owned(), way: Way::Ping });
             let Ok(place) = self.place(&dispatch, spool.uid()) else {
-                tried.cut = true;
-                report.waiting += 1;
+                round.tried.cut = true;
+                round.report.waiting += 1;
                 continue;
             };
             let Some(place) = place.filter(|_| end.is_none_or(|end| !waiting.contains(&end))) else {
                 // Nobody wants to be told any more, or it is none of the account's, or its end says more.
-                step(means)?;
+                step(round.means)?;
                 spool.dispatched(one)?;
                 continue;
             };
             let name = words::name(one.way, dispatch.client());
-            if !tried.may(spool.uid(), &name, &place, (means.now)()) {
-                report.waiting += 1;
+            if !round.tried.may(spool.uid(), &name, &place, (round.means.now)()) {
+                round.report.waiting += 1;
                 continue;
             }
             left -= 1;
-            self.one(spool, one, (&name, &dispatch, &place), tried, means, report)?;
+            self.one(spool, one, (&name, &dispatch, &place), round)?;
         }
-        step(means)?;
+        step(round.means)?;
         remember(spool, Sent::Ways, &mut self.sent.borrow_mut())?;
         Ok(Some(waiting))
     }
@@ -281,9 +276,7 @@ impl<'a> Ways<'a> {
         spool: &AccountSpool,
         one: &Waiting,
         (name, dispatch, place): (&str, &Dispatch, &Place),
-        tried: &mut Tried,
-        means: &Means<'_>,
-        report: &mut WatchReport,
+        Round { tried, means, report, .. }: &mut Round<'_>,
     ) -> Result<(), Option<SpoolError>> {
         let now = (means.now)();
         step(means)?;
@@ -402,3 +395,6 @@ fn described(dispatch: &Dispatch) -> String {
 fn step(means: &Means<'_>) -> Result<(), Option<SpoolError>> {
     if (means.go_on)() { Ok(()) } else { Err(None) }
 }
+
+#[cfg(test)]
+mod tests;
