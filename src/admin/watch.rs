@@ -87,7 +87,8 @@ pub fn run_within(site: &Site, flush: bool, budget: &Budget) -> WatchReport {
     report
 }
 
-/// Notes that a `watch` has come to its end, with all that it had to do.
+/// Notes that a `watch` has come to its end, whatever it had no time for: somebody starts it, which is all that `check` takes
+/// from this. What waits is still in the spool, where `check` finds it by itself.
 pub fn ended(site: &Site) {
     Stamp::Ran("watch").leave(&site.spool);
 }

@@ -93,3 +93,32 @@ pub(super) fn taken(site: &Site) -> Option<Finding> {
         Finding::wrong(at, message, "a digest was due since: see what `snapgate watch` and the mailer's own log say")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::act::inspect::running_uid;
+    use crate::act::record::spool::{self, Spool};
+    use crate::admin::watch;
+    use crate::decide::policy::read_site;
+    use crate::decide::speak::alerts::{self, Alerts, State};
+    use crate::decide::speak::message::{self, samples};
+    use crate::terms::Event;
+
+    #[test]
+    fn a_watch_that_came_to_its_end_hides_nothing_for_which_it_had_no_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("store: /srv\nspool: {}\nmail: {{ to: [root@x.org] }}\n", dir.path().display());
+        let site = read_site(&dir.path().join("snapgate.yaml"), text.as_bytes()).unwrap();
+        let now = clock::now();
+        let event = Event { at: now - TimeDelta::hours(2), ..samples::refusal() };
+        Spool::open(dir.path(), running_uid()).unwrap().add(&event).unwrap();
+        let (_, drafts) = alerts::step(State::default(), vec![(event.id.clone(), event)], now, Alerts::Due);
+        spool::own(dir.path()).unwrap().post(&message::compose(&drafts[0], running_uid(), now)).unwrap();
+        watch::ended(&site);
+        let said = waiting(&site).iter().map(ToString::to_string).collect::<Vec<_>>().concat();
+        assert!(said.contains("1 mail waits") && said.contains("1 event waits"), "{said}");
+    }
+}
