@@ -45,9 +45,10 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// What a webhook was told, in a few words each.
+/// What a webhook was told, in a few words each, as a mail has them: where an account tells, it says that it does.
 pub(super) fn summaries(seen: &[Request]) -> Vec<String> {
-    seen.iter().map(|request| json_of(&request.body)["summary"].as_str().unwrap().to_owned()).collect()
+    let by = format!("account {}: ", me().uid);
+    seen.iter().map(|request| json_of(&request.body)["summary"].as_str().unwrap().replace(&by, "")).collect()
 }
 
 #[test]
