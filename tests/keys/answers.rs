@@ -141,6 +141,21 @@ fn a_policy_that_changed_before_the_clock_went_back_is_read_again() {
 }
 
 #[test]
+fn an_index_that_is_wrong_about_one_policy_is_believed_in_nothing_whatever_became_of_another() {
+    let lab = Lab::new(&[("a", &policy("backup", &[1])), ("b", &policy("backup", &[2])), ("c", &policy("backup", &[3]))]);
+    lab.settle(&["a", "b", "c"]);
+    let mut wrong = lab.read();
+    for (client, number) in [("a", 3), ("b", 3), ("c", 9)] {
+        wrong.entries.get_mut(&client.parse().unwrap()).unwrap().keys = [fingerprint(number)].into();
+    }
+    fs::write(lab.index(), wrong.bytes()).unwrap();
+    assert_eq!(lab.client("backup", 3).as_deref(), Some("c"));
+    // This one says nothing of the key any more, as it may.
+    lab.write("a", &policy("backup", &[4]));
+    assert_eq!(lab.client("backup", 3).as_deref(), Some("c"));
+}
+
+#[test]
 fn a_policy_that_cannot_be_used_lets_nobody_in_and_keeps_nobody_else_out() {
     let lab = Lab::new(&[("a", &policy("backup", &[1])), ("b", &policy("backup", &[2]))]);
     let syslog = std::os::unix::net::UnixDatagram::bind(lab.path().join("syslog")).unwrap();

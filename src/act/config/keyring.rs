@@ -70,10 +70,10 @@ pub fn holders(dir: &Path, offer: &Offer) -> Result<(Site, Holders), Fault> {
         others.extend(policies.list()?.clients.into_iter().filter(|client| !known.contains(client)));
     }
     let mut found = Holders::default();
-    for (before, client) in claimants.iter().enumerate() {
-        found.take(policies.load(&site, client).transpose(), offer);
+    for client in &claimants {
+        let says_so = found.take(policies.load(&site, client).transpose(), offer);
         // An index that is wrong about a file that is as it was is not believed in what it leaves out.
-        if found.clients.len() + found.faults.len() == before && !others.contains(client) {
+        if !says_so && !others.contains(client) {
             return asked.of_all().map(|found| (site, found));
         }
     }
@@ -83,14 +83,16 @@ pub fn holders(dir: &Path, offer: &Offer) -> Result<(Site, Holders), Fault> {
 }
 
 impl Holders {
-    fn take(&mut self, policy: Option<Result<Policy, Fault>>, offer: &Offer) {
+    /// Takes in what a policy says. Whether it lists the key, or nobody can say.
+    fn take(&mut self, policy: Option<Result<Policy, Fault>>, offer: &Offer) -> bool {
         match policy {
             Some(Ok(policy)) if policy.user == offer.account && keys(&policy).any(|key| *key == offer.fingerprint) => {
                 self.clients.push(policy.client);
             }
-            Some(Ok(_)) | None => {}
+            Some(Ok(_)) | None => return false,
             Some(Err(fault)) => self.faults.push(fault),
         }
+        true
     }
 }
 
