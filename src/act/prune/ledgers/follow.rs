@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::Old;
-use super::log::{Piece, Place};
+use super::log::{Piece, Place, repeated};
 use crate::terms::limits::{LEDGER_REPEATED, MAX_EVENT, MAX_FOLLOWED};
 
 /// For how long a ledger that was set aside is read on: longer than a gate waits for its turn.
@@ -126,21 +126,22 @@ impl Follower {
         Ok(())
     }
 
-    /// Tells the lines of one from its beginning, without those that it shares with what was told
-    /// before: all up to the last one of these.
+    /// Tells the lines of one from its beginning, without those that it shares with what was told before.
     fn begin(&mut self, next: &mut Next<'_>, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let (mut lines, mut read): (Vec<Vec<u8>>, u64) = (Vec::new(), 0);
         while read < LEDGER_REPEATED && next(&mut |line| lines.push(line.to_vec()))?.is_some() {
             read += lines.last().map_or(0, |line| line.len() as u64 + 1);
         }
-        let known = |line: &Vec<u8>| Place::id(line).is_some_and(|id| self.recent.contains(&id));
-        let new = lines.iter().rposition(known).map_or(0, |last| last + 1);
+        let shared = repeated(lines.iter().map(Vec::as_slice), |id| self.recent.iter().any(|known| known == id));
+        lines.drain(..shared);
+        // One that was recorded twice.
+        lines.retain(|line| Place::id(line).is_none_or(|id| !self.recent.contains(&id)));
         let recent = &mut self.recent;
         let mut told = |line: &[u8]| {
             remember(recent, line);
             take(line);
         };
-        lines.iter().skip(new).for_each(|line| told(line));
+        lines.iter().for_each(|line| told(line));
         while next(&mut told)?.is_some() {}
         Ok(())
     }

@@ -25,6 +25,25 @@ use crate::terms::{Event, Reason, STATE};
 /// Bytes that are read of a file at once: a thousand of them may be open.
 const READ_AT_ONCE: usize = 16 * 1024;
 
+/// How many of a ledger's first lines were read in the one before. It begins with those of connections
+/// that were not recorded yet, of which some may be too old to be known, and with the last ones. A known
+/// line that comes later was recorded twice (`act/record/ledger`): what stands before that one is new.
+pub(super) fn repeated<'a>(lines: impl Iterator<Item = &'a [u8]>, is_known: impl Fn(&str) -> bool) -> usize {
+    let (mut read, mut count) = (0, 0);
+    for (number, line) in lines.enumerate() {
+        if read >= LEDGER_REPEATED {
+            break;
+        }
+        read += line.len() as u64;
+        match Place::id(line) {
+            Some(id) if is_known(&id) => count = number + 1,
+            Some(_) if count > 0 => break,
+            _ => {}
+        }
+    }
+    count
+}
+
 /// A directory with ledgers: a repository's own, or an account's in the spool.
 #[derive(Debug)]
 pub struct Place {

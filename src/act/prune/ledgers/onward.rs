@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use chrono::{DateTime, Utc};
 
-use super::log::Place;
+use super::log::{Place, repeated};
 use super::{Old, unpacked};
 use crate::terms::cursor::last;
 use crate::terms::limits::{LEDGER_REPEATED, MAX_EVENT, MAX_OLD_LEDGER, MAX_RECENT_LEDGERS, MAX_SUMMED};
@@ -135,22 +135,13 @@ impl Onward<'_> {
         Ok(self.count(&bytes, 0, &|_| true))
     }
 
-    /// Reads another one from its beginning, without what it shares with those before: all up to the
-    /// last of these lines.
+    /// Reads another one from its beginning, without what it shares with those before.
     fn begin(&mut self, from: &In<'_>, known: &HashSet<String>) -> io::Result<bool> {
         let bytes = from.read(self.place, 0, MAX_SUMMED)?;
-        let (mut end, mut skipped) = (0, 0);
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if end as u64 >= LEDGER_REPEATED {
-                break;
-            }
-            end += line.len();
-            if Place::id(line).is_some_and(|id| known.contains(&id)) {
-                skipped = end;
-            }
-        }
+        let lines = || bytes.split_inclusive(|byte| *byte == b'\n');
+        let skipped = lines().take(repeated(lines(), |id| known.contains(id))).map(<[u8]>::len).sum();
         self.cursor.at = 0;
-        Ok(self.count(&bytes, skipped, &|_| true))
+        Ok(self.count(&bytes, skipped, &|event| !known.contains(&event.id)))
     }
 
     /// The place is nowhere: the ledger is lost, and this is another one, or a copy from earlier days.

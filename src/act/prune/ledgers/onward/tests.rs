@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use nix::fcntl::AT_FDCWD;
 
+use super::super::follow::Follower;
 use super::super::{LEDGER, Ledgers};
 use super::*;
 use crate::act::store::tree::open_at;
@@ -190,4 +191,29 @@ fn a_ledger_is_known_by_what_was_read_last_and_one_begins_at_its_end() {
     (one.cursor, one.counted) = (end, (0..30).collect());
     one.write(2, 10);
     one.has_all();
+}
+
+/// A gate that got no turn wrote into a ledger that was just being set aside, and then again into the next.
+#[test]
+fn a_line_that_stands_in_two_ledgers_counts_once_and_hides_none_of_those_between() {
+    let mut world = World::new();
+    // More than the next one begins with, which would have the place otherwise.
+    world.write(300, 1000);
+    world.has_all();
+    let mut follower = Follower::from_now(world.place()).unwrap();
+    // The last one came when the next ledger had its beginning already.
+    world.write(3, 10);
+    world.rotate("2021-01-02T00:00:00Z");
+    let ledger = world.home().join(LEDGER);
+    let lines = fs::read_to_string(&ledger).unwrap();
+    let (begins, late) = lines.split_at(lines.trim_end().rfind('\n').unwrap() + 1);
+    fs::write(&ledger, begins).unwrap();
+    world.write(2, 10);
+    fs::OpenOptions::new().append(true).open(&ledger).unwrap().write_all(late.as_bytes()).unwrap();
+    world.write(1, 10);
+    world.has_all();
+    world.has_all();
+    let mut followed = Vec::new();
+    follower.more(&mut |line| followed.extend(Place::id(line))).unwrap();
+    assert_eq!(followed, ["300", "301", "302", "303", "304", "305"]);
 }
