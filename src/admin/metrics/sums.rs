@@ -11,7 +11,7 @@ use crate::act::{clock, process};
 use crate::admin::log::places::{self, At, Source, Whose};
 use crate::decide::policy::Site;
 use crate::decide::speak::metrics::{Counted, Counts, Deliveries, OTHERS, OfAccount, Sums};
-use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE, MAX_FORMER, SUMS_TIME};
+use crate::terms::limits::{LOCK_AGAIN, LOOK_PATIENCE, MAX_FORMER, MAX_GONE, SUMS_TIME};
 use crate::terms::text::printable_path;
 use crate::terms::{ClientName, Cursor, Event};
 
@@ -87,8 +87,7 @@ impl Counting<'_> {
         }
         self.counts.clients.retain(|client, _| self.clients.contains(client));
         let theirs: BTreeMap<u32, &Source> = sources.iter().filter_map(|source| account(source).map(|uid| (uid, source))).collect();
-        self.counts.accounts.retain(|uid, _| theirs.contains_key(uid));
-        self.counts.others.seen.retain(|uid, _| self.strangers.contains(uid));
+        self.forget(&theirs);
         for (uid, source) in theirs {
             let is_strange = self.strangers.contains(&uid);
             if !self.counts.accounts.contains_key(&uid) {
@@ -103,6 +102,21 @@ impl Counting<'_> {
                 counted.sums = Sums::default();
             }
         }
+    }
+
+    /// Forgets accounts whose spool is gone. An account can take its spool away and put it back, and then
+    /// nothing in it is new: the latest of these stay known.
+    fn forget(&mut self, theirs: &BTreeMap<u32, &Source>) {
+        let Counts { accounts, others, .. } = &mut self.counts;
+        let newest = |counted: &Counted| counted.upto.as_ref().and_then(|upto| upto.newest);
+        let gone = accounts.iter().filter(|(uid, _)| !theirs.contains_key(uid));
+        let mut gone: Vec<_> = gone.map(|(uid, counted)| (newest(counted), *uid)).collect();
+        gone.sort();
+        for (_, uid) in gone.iter().rev().skip(MAX_GONE) {
+            accounts.remove(uid);
+        }
+        let strangers = &self.strangers;
+        others.seen.retain(|uid, _| strangers.contains(uid) || (accounts.contains_key(uid) && !theirs.contains_key(uid)));
     }
 
     /// The places in the order in which they are read: those of accounts that no policy names are the last
@@ -375,6 +389,14 @@ mod tests {
         assert_eq!(others(), (20, Some(60)));
         here.stranger(3_000_000, "two");
         assert_eq!(others(), (21, Some(60)));
+        // One takes its spool away and puts it back.
+        let (home, away) = (here.dir.path().join("spool/3000001"), here.dir.path().join("away"));
+        for _ in 0..2 {
+            fs::rename(&home, &away).unwrap();
+            assert_eq!(others(), (21, Some(60)));
+            fs::rename(&away, &home).unwrap();
+            assert_eq!(others(), (21, Some(60)), "nothing of it is new");
+        }
         for uid in 3_000_000..3_000_020 {
             fs::remove_dir_all(here.dir.path().join(format!("spool/{uid}"))).unwrap();
         }

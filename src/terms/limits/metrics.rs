@@ -20,3 +20,10 @@ pub const MAX_DELIVERIES: u64 = 4 * 1024;
 
 /// Clients without a policy among which one that was renamed is looked for.
 pub const MAX_FORMER: usize = 100;
+
+/// Mails, or notices by another way, by which an account that no policy names moves the sum of all such
+/// accounts at once: more than one sends between two looks.
+pub const MAX_SENT_AT_ONCE: u64 = 10_000;
+
+/// Accounts whose spool is gone and may come back, of which is known how far they are counted.
+pub const MAX_GONE: usize = 1000;

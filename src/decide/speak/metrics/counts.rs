@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::terms::limits::MAX_SENT_AT_ONCE;
 use crate::terms::{Body, ClientName, Cursor, Deed, Event, Outcome, PushFacts, Upkeep, View, Visit, Way};
 
 /// How often, by a word.
@@ -89,10 +90,12 @@ pub struct Others {
 }
 
 impl Others {
-    /// Takes in what the file of one says now. Of one that is not known yet, that is where it begins.
+    /// Takes in what the file of one says now. Of one that is not known yet, that is where it begins. The
+    /// account may have written any number there, and the sum is that of all: at once it moves no further
+    /// than an account could send.
     pub fn sent(&mut self, uid: u32, now: Deliveries) {
         if let Some(before) = self.seen.get(&uid) {
-            self.deliveries.add(&now.since(before));
+            self.deliveries.add(&now.since(before).at_most(MAX_SENT_AT_ONCE));
         }
         self.seen.insert(uid, now);
     }
@@ -146,6 +149,11 @@ impl Deliveries {
             now.iter().map(new).filter(|(_, count)| *count > 0).collect()
         };
         Self { sent: new(&self.sent, &before.sent), failed: new(&self.failed, &before.failed) }
+    }
+
+    fn at_most(mut self, most: u64) -> Self {
+        self.sent.values_mut().chain(self.failed.values_mut()).for_each(|count| *count = most.min(*count));
+        self
     }
 
     /// Both together.
@@ -294,11 +302,14 @@ mod tests {
         // One that was there before anybody counted, and one that is new.
         others.sent(7, said(40));
         others.seen.insert(8, Deliveries::default());
-        for (uid, says, sum) in [(8, 2, 2), (7, 41, 3), (8, 0, 3), (8, 1, 4), (8, u64::MAX, u64::MAX), (7, 50, u64::MAX)] {
+        let far = MAX_SENT_AT_ONCE;
+        for (uid, says, sum) in
+            [(8, 2, 2), (7, 41, 3), (8, 0, 3), (8, 1, 4), (8, u64::MAX, far + 4), (7, 50, far + 13), (8, 7, far + 13), (8, 8, far + 14)]
+        {
             others.sent(uid, said(says));
             assert_eq!(others.deliveries.sent.get(MAIL), Some(&sum), "{uid} {says}");
         }
         others.seen.clear();
-        assert_eq!(others.deliveries.sent.get(MAIL), Some(&u64::MAX));
+        assert_eq!(others.deliveries.sent.get(MAIL), Some(&(far + 14)));
     }
 }
