@@ -200,13 +200,18 @@ fn who_reads_is_the_client_s_root_and_nobody_else_s() {
         .filter_map(|process| fs::metadata(process).ok().map(|found| std::os::unix::fs::MetadataExt::uid(&found)))
         .collect();
     assert!(!owners.is_empty() && !owners.contains(&account.uid), "{owners:?}");
-    // It goes when nobody is left who would write what it sends.
-    let writers: Vec<u32> = all_processes()
-        .filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(server.path()) && cwd.ends_with("tree")))
-        .map(number)
-        .collect();
-    assert!(!writers.is_empty());
-    processes::signal(&writers, Signal::SIGKILL);
+    // It goes when nobody is left who would write what it sends. Of those one may be about to start another.
+    let writers = || -> Vec<u32> {
+        let is_one =
+            |process: &PathBuf| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(server.path()) && cwd.ends_with("tree"));
+        all_processes().filter(is_one).map(number).collect()
+    };
+    until("there are some who write", || !writers().is_empty());
+    until("nobody is left of those", || {
+        let left = writers();
+        processes::signal(&left, Signal::SIGKILL);
+        left.is_empty()
+    });
     let ran = running.wait();
     assert!(ran.status != 0 && ran.stderr.contains("ended rsync: ") && !to.exists(), "{} {}", ran.status, ran.stderr);
     until("its end", || readers(&name).is_empty());
