@@ -7,8 +7,11 @@ use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Source, address};
 use crate::terms::Peer;
 
-/// The addresses of each name that was asked for; `None`: no answer came in time.
-pub(crate) type Answers = BTreeMap<String, Option<Vec<IpAddr>>>;
+/// The addresses of a name; `None`: no answer came in time.
+type Answer = Option<Vec<IpAddr>>;
+
+/// What was said of each name that was asked for.
+pub(crate) type Answers = BTreeMap<String, Answer>;
 
 /// Every name by which clients may come, each once.
 pub(crate) fn names(policies: &[Policy]) -> BTreeSet<&str> {
@@ -21,7 +24,7 @@ pub(crate) fn unresolved(policy: &Policy, answers: &Answers) -> Vec<Finding> {
     let mut found = Vec::new();
     for (word, from) in [("from", &policy.from), ("restore", &policy.restore.from)] {
         let from = from.as_deref().unwrap_or_default();
-        let is = |known: &dyn Fn(Option<&Option<Vec<IpAddr>>>) -> bool| -> Vec<String> {
+        let is = |known: &dyn Fn(Option<&Answer>) -> bool| -> Vec<String> {
             address::hosts(from).filter(|host| known(answers.get(*host))).map(|host| format!("`{host}`")).collect()
         };
         let nothing = is(&|answer| matches!(answer, Some(Some(addresses)) if addresses.is_empty()));

@@ -77,7 +77,7 @@ pub(crate) fn unlisted(entry: Entry<'_>, settings: &Settings, files: &[KeyFile],
     if settings.takes_no_keys || (held.all() == 0 && !held.cut) {
         return Vec::new();
     }
-    let forced = settings.force.as_deref().map(|command| named(command));
+    let forced = settings.force.as_deref().map(named);
     let client = |taken: &'_ Taken| forced.clone().unwrap_or_else(|| taken.client.clone());
     let leads_here = |taken: &Taken| match settings.force {
         Some(_) => entry.forced == Some(Leads::ToTheGate),

@@ -14,8 +14,8 @@ pub(crate) fn loose(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], ow
     let held = held(files);
     let Keys { bare, with_rc, expired, .. } = held;
     let mut found = Vec::new();
+    let keys = |count| some_keys(account, count);
     // The administrators' keys stand beside those of root's clients.
-    let keys = |count| if count == 1 { format!("a key of `{account}`") } else { format!("{count} keys of `{account}`") };
     if settings.forwards() && bare > 0 && !is_root {
         let message =
             format!("{} without `restrict` may forward connections: whoever has it reaches what the server itself reaches", keys(bare));
@@ -27,37 +27,7 @@ pub(crate) fn loose(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], ow
         let help = format!("set `DisableForwarding yes` for `{account}` in sshd's settings");
         found.push(Finding::unseen(user.clone(), message, help));
     }
-    // Neither `restrict` nor `DisableForwarding` takes this away. The kernel gives interfaces to root, and to others those that
-    // root has made for them.
-    if settings.makes_tunnels && (held.all() > 0 || held.cut || settings.keys_elsewhere) {
-        let whoever = "whoever has a key of it reaches what the server itself reaches";
-        let help = format!("set `PermitTunnel no` for `{account}` in sshd's settings");
-        found.push(if is_root {
-            let message = format!("sshd gives whoever comes as `{account}` a network interface (tun), `restrict` or not: {whoever}");
-            Finding::wrong(user.clone(), message, help)
-        } else {
-            let message = format!(
-                "sshd gives whoever comes as `{account}` a network interface (tun) that is the account's, if there is one: {whoever}"
-            );
-            Finding::note(user.clone(), message, help)
-        });
-    }
-    // Past a forced command none of these opens anything: a stolen key takes terminals from the machine's, has sshd listen on a port
-    // that leads to the thief, and xauth(1) run as the account; an agent is the client's own risk.
-    let rights = settings.idle_rights(&held);
-    if let Some(most) = rights.iter().map(|(.., keys)| *keys).max().filter(|_| !is_root) {
-        let list = |of: fn(&(&'static str, &'static str, u64)) -> &'static str| rights.iter().map(of).collect::<Vec<_>>().join(", ");
-        let message = format!(
-            "{} without `restrict` may ask sshd for more than the gate ({}): that leads nowhere past it, and no backup needs it",
-            keys(most),
-            list(|(_, what, _)| what)
-        );
-        let help = format!(
-            "set {} for `{account}` in sshd's settings, or write `restrict` before each of its keys",
-            list(|(keyword, ..)| keyword)
-        );
-        found.push(Finding::note(user.clone(), message, help));
-    }
+    found.extend(beside(entry, settings, &held));
     if held.cut {
         let message = format!("what keys of `{account}` open was looked at only for the beginning of its file of keys");
         let help = format!("shorten the file, or set `DisableForwarding yes` and `PermitUserRC no` for `{account}` in sshd's settings");
@@ -90,4 +60,46 @@ pub(crate) fn loose(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], ow
         found.push(Finding::note(user.clone(), message, help));
     }
     found
+}
+
+/// What sshd gives besides the gate, and no backup needs.
+fn beside(entry: Entry<'_>, settings: &Settings, held: &Keys) -> Vec<Finding> {
+    let Entry { account, user, is_root, .. } = entry;
+    let mut found = Vec::new();
+    // Neither `restrict` nor `DisableForwarding` takes this away. The kernel gives interfaces to root, and to others those that
+    // root has made for them.
+    if settings.makes_tunnels && (held.all() > 0 || held.cut || settings.keys_elsewhere) {
+        let whoever = "whoever has a key of it reaches what the server itself reaches";
+        let help = format!("set `PermitTunnel no` for `{account}` in sshd's settings");
+        found.push(if is_root {
+            let message = format!("sshd gives whoever comes as `{account}` a network interface (tun), `restrict` or not: {whoever}");
+            Finding::wrong(user.clone(), message, help)
+        } else {
+            let message = format!(
+                "sshd gives whoever comes as `{account}` a network interface (tun) that is the account's, if there is one: {whoever}"
+            );
+            Finding::note(user.clone(), message, help)
+        });
+    }
+    // Past a forced command none of these opens anything: a stolen key takes terminals from the machine's, has sshd listen on a port
+    // that leads to the thief, and xauth(1) run as the account; an agent is the client's own risk.
+    let rights = settings.idle_rights(held);
+    if let Some(most) = rights.iter().map(|(.., keys)| *keys).max().filter(|_| !is_root) {
+        let list = |of: fn(&(&'static str, &'static str, u64)) -> &'static str| rights.iter().map(of).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{} without `restrict` may ask sshd for more than the gate ({}): that leads nowhere past it, and no backup needs it",
+            some_keys(account, most),
+            list(|(_, what, _)| what)
+        );
+        let help = format!(
+            "set {} for `{account}` in sshd's settings, or write `restrict` before each of its keys",
+            list(|(keyword, ..)| keyword)
+        );
+        found.push(Finding::note(user.clone(), message, help));
+    }
+    found
+}
+
+fn some_keys(account: &str, count: u64) -> String {
+    if count == 1 { format!("a key of `{account}`") } else { format!("{count} keys of `{account}`") }
 }
