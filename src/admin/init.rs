@@ -18,7 +18,7 @@ use crate::decide::clients::GROUP;
 use crate::decide::clients::site::{self, Answers};
 use crate::decide::policy::{Site, Transport, read_site};
 use crate::terms::text::printable_path;
-use crate::terms::{Audience, ComposedMail, exit};
+use crate::terms::{Audience, ComposedMail, MailSubject, exit};
 
 /// What is printed, and the exit code.
 type Printed = (String, u8);
@@ -159,7 +159,7 @@ fn tried(site: &Site) -> Result<String, Printed> {
         created: now,
         audience: Audience::Alerts,
         events: 0,
-        subject: format!("snapgate on {host}: this is a test"),
+        subject: MailSubject::new(&host, "this is a test"),
         body: format!("`snapgate init` has sent this, to see whether mail leaves {host}.\nYou will be told here of backups that fail.\n"),
         client: None,
         topic: None,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::client::ClientName;
 use super::event::Event;
-use super::limits::{MAX_SPOOL_NAME, MAX_SUBJECT};
-use super::mail::{self, Topic, printable_lines};
+use super::limits::MAX_SPOOL_NAME;
+use super::mail::{self, MailSubject, Topic, printable_lines};
 use super::text::still_printable;
 use super::word::{table, words};
 
@@ -107,7 +107,7 @@ pub struct Told {
     /// What it is about; `None`: nothing, it is a test.
     pub tiding: Option<Tiding>,
     /// The mail's subject.
-    pub subject: String,
+    pub subject: MailSubject,
     /// Its body.
     pub text: String,
 }
@@ -157,7 +157,6 @@ impl Dispatch {
     pub fn checked(mut self) -> Self {
         if let What::Notice(told) = &mut self.what {
             told.id = still_printable(&told.id, MAX_SPOOL_NAME);
-            told.subject = still_printable(&told.subject, MAX_SUBJECT);
             told.text = printable_lines(&told.text);
         }
         self

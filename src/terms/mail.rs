@@ -2,6 +2,8 @@
 //! itself, so whoever reads it must call [`ComposedMail::checked`], and somebody else than the account
 //! [`ComposedMail::of_account`] besides.
 
+use std::fmt::{self, Display, Formatter};
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +29,8 @@ pub struct ComposedMail {
     pub audience: Audience,
     /// The number of events in it.
     pub events: u64,
-    /// The subject, one printable line.
-    pub subject: String,
+    /// The subject.
+    pub subject: MailSubject,
     /// The body, printable lines.
     pub body: String,
     /// The one client that it is about, whose policy may name who gets it.
@@ -91,6 +93,58 @@ pub enum Audience {
     Reports,
 }
 
+/// `[snapgate] WHO: WHAT`: whom it is about, and what of that. Every subject is made here, so that filters
+/// find all mails, and a list sorted by subject has what concerns one client in one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct MailSubject(String);
+
+/// Before all that a subject says.
+const MARK: &str = "[snapgate] ";
+
+impl MailSubject {
+    /// A client, or for instance `the server`, and what there is to say of it.
+    pub fn new(who: impl Display, what: impl Display) -> Self {
+        Self::of(&format!("{who}: {what}"))
+    }
+
+    fn of(said: &str) -> Self {
+        Self(still_printable(&format!("{MARK}{said}"), MAX_SUBJECT))
+    }
+
+    /// It as one printable line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// One that speaks of whom the account speaks for, or else of the account.
+    fn of_account(&self, uid: u32, speaks_for: &dyn Fn(&str) -> bool) -> Self {
+        let said = self.0.strip_prefix(MARK).unwrap_or(&self.0);
+        let account = format!("account {uid}");
+        let who = said.split_once(": ").map(|(who, _)| who);
+        if who.is_some_and(|who| who == account || speaks_for(who)) { self.clone() } else { Self::new(account, said) }
+    }
+}
+
+/// From a file, which may hold anything.
+impl From<String> for MailSubject {
+    fn from(text: String) -> Self {
+        Self::of(text.strip_prefix(MARK).unwrap_or(&text))
+    }
+}
+
+impl From<MailSubject> for String {
+    fn from(subject: MailSubject) -> Self {
+        subject.0
+    }
+}
+
+impl Display for MailSubject {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
 /// The last second of the year 9999, in seconds since 1970.
 const LAST_SECOND: i64 = 253_402_300_799;
 
@@ -100,7 +154,6 @@ impl ComposedMail {
         self.uid = uid;
         // Other years have no form in a mail (RFC 5322, 3.3).
         self.created = self.created.clamp(DateTime::UNIX_EPOCH, DateTime::from_timestamp(LAST_SECOND, 0).unwrap_or_default());
-        self.subject = still_printable(&self.subject, MAX_SUBJECT);
         self.body = printable_lines(&self.body);
         self.thread = self.thread.filter(Thread::is_plain);
         self.page = self.page.map(|page| Box::new(page.checked()));
@@ -138,23 +191,12 @@ pub fn footer(uid: u32) -> String {
 
 /// A subject and a text that an account has written, for somebody who is to know that: the one speaks of whom the
 /// account `speaks_for`, or else of the account, and the other says at its end whose it is.
-pub(super) fn of_account(subject: &str, mut text: String, uid: u32, speaks_for: &dyn Fn(&str) -> bool) -> (String, String) {
+pub(super) fn of_account(subject: &MailSubject, mut text: String, uid: u32, speaks_for: &dyn Fn(&str) -> bool) -> (MailSubject, String) {
     let footer = footer(uid);
     if !text.ends_with(&footer) {
         text += &footer;
     }
-    (still_printable(&subject_of(subject, uid, speaks_for), MAX_SUBJECT), text)
-}
-
-/// A subject that speaks of a client of the account's, or else of the account.
-fn subject_of(subject: &str, uid: u32, speaks_for: &dyn Fn(&str) -> bool) -> String {
-    const MARK: &str = "[snapgate] ";
-    let said = subject.strip_prefix(MARK).unwrap_or(subject);
-    let account = format!("account {uid}: ");
-    if said.starts_with(&account) || said.split_once(": ").is_some_and(|(who, _)| speaks_for(who)) {
-        return format!("{MARK}{said}");
-    }
-    format!("{MARK}{account}{said}")
+    (subject.of_account(uid, speaks_for), text)
 }
 
 /// Lines of printable text, together within [`MAX_MAIL_BODY`].
@@ -184,7 +226,7 @@ mod tests {
             created: DateTime::UNIX_EPOCH,
             audience: Audience::Alerts,
             events: 1,
-            subject: "x\r\nBcc: victim@example.org".to_owned(),
+            subject: "x\r\nBcc: victim@example.org".to_owned().into(),
             body: format!("one\r\x1b[2J\ntwo\n{}", "y".repeat(1 << 20)),
             client: None,
             topic: None,
@@ -192,7 +234,7 @@ mod tests {
             page: None,
         };
         let mail = forged.checked(1001);
-        assert_eq!(mail.subject, "x\\r\\nBcc: victim@example.org");
+        assert_eq!(mail.subject.as_str(), "[snapgate] x\\r\\nBcc: victim@example.org");
         assert!(mail.body.starts_with("one\\r\\u{1b}[2J\ntwo\nyyy"));
         assert!(mail.body.len() < MAX_MAIL_BODY + 64);
         assert_eq!((mail.uid, &mail.thread), (1001, &None));
@@ -208,7 +250,7 @@ mod tests {
             created: DateTime::UNIX_EPOCH,
             audience: Audience::Alerts,
             events: 1,
-            subject: subject.to_owned(),
+            subject: subject.to_owned().into(),
             body: format!("All is well.\n{}", footer(0)),
             client: Some("shop".parse().unwrap()),
             topic: None,
@@ -228,7 +270,7 @@ mod tests {
             ("", "[snapgate] account 1001: "),
         ] {
             let mail = written(subject).checked(1001).of_account(&speaks_for);
-            assert_eq!(mail.subject, sent);
+            assert_eq!(mail.subject.as_str(), sent);
             assert!(mail.body.ends_with(&footer(1001)), "{}", mail.body);
             assert_eq!((&mail.client, &mail.thread, &mail.page), (&None, &None, &None));
             let again = mail.clone().of_account(&speaks_for);

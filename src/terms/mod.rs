@@ -43,7 +43,7 @@ pub use dispatch::{Dispatch, Signal, Tiding, Told, Way, What};
 pub use event::{Body, Connection, Deed, Event, Mail, Push, Restored, Unknown, Upkeep, View, Visit};
 pub use ids::{IdMap, IdRange, Mapping, Owners};
 pub use key::Fingerprint;
-pub use mail::{Audience, ComposedMail, Thread, Topic, footer, printable_lines};
+pub use mail::{Audience, ComposedMail, MailSubject, Thread, Topic, footer, printable_lines};
 pub use outcome::Outcome;
 pub use page::Page;
 pub use path::{NotInside, SubPath};

@@ -391,8 +391,8 @@ fn remembered(event: &Event) {
         let (_, drafts) = alerts::step(alerts::State::starting_at(1), vec![("1".to_owned(), again)], event.at, alerts::Alerts::Due);
         for draft in drafts {
             let mail = message::compose(&draft, 1000, event.at);
-            assert!(mail.subject.len() <= limits::MAX_SUBJECT + ELLIPSIS.len(), "{}", mail.subject);
-            one_line(&mail.subject);
+            assert!(mail.subject.as_str().len() <= limits::MAX_SUBJECT + ELLIPSIS.len(), "{}", mail.subject);
+            one_line(mail.subject.as_str());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::*;
+use crate::terms::MailSubject;
 use crate::terms::limits::{MAX_MAIL_FILE, MAX_SENDMAIL_WORDS};
 
 use support::smtp::{Manner, Server};
@@ -30,7 +31,7 @@ fn mail() -> ComposedMail {
         created: "2026-11-21T02:00:00.25Z".parse().unwrap(),
         audience: Audience::Alerts,
         events: 3,
-        subject: "[snapgate] web1: refused (window)".to_owned(),
+        subject: MailSubject::new("web1", "refused (window)"),
         body: "Tried: é\n.\n..x\nFrom nobody\n".to_owned(),
         client: None,
         topic: None,
@@ -84,7 +85,7 @@ fn smtp_takes_a_whole_message_and_only_the_headers_that_it_should() {
 #[test]
 fn nothing_that_a_client_wrote_becomes_a_header() {
     let server = Server::plain();
-    let subject = "x\r\nBcc: victim@example.org\r\n\r\nbody é".to_owned();
+    let subject = "x\r\nBcc: victim@example.org\r\n\r\nbody é".to_owned().into();
     let forged = ComposedMail { subject, body: "a\r\n.\r\nMAIL FROM:<x>\r\n".repeat(100), ..mail() };
     for forged in [forged.clone().checked(1001), forged] {
         // Also unchecked: lettre must not let it through either.
@@ -265,7 +266,7 @@ fn a_directory_gets_one_private_file_for_a_mail_however_often_it_is_sent() {
     assert_eq!(files[0].file_name(), "20261121T020000.250000Z-1001-000007.eml");
     assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(files[0].path()).unwrap();
-    assert_eq!(support::smtp::header(&text, "Subject").unwrap(), mail().subject);
+    assert_eq!(support::smtp::header(&text, "Subject").unwrap(), mail().subject.as_str());
     let missing = MailSettings { transport: Transport::Directory(dir.path().join("missing")), ..settings };
     assert!(matches!(send(&missing, &mail()), Err(NotSent::Unreachable(_))));
 }
@@ -291,7 +292,7 @@ fn sendmail_gets_plain_words_a_clean_environment_and_unix_lines() {
         "{environment}"
     );
     assert!(!read("message").contains('\r'));
-    assert_eq!(support::smtp::header(&read("message"), "Subject").unwrap(), mail().subject);
+    assert_eq!(support::smtp::header(&read("message"), "Subject").unwrap(), mail().subject.as_str());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::act::{clock, config, inspect, mail};
 use crate::decide::policy::{Site, Transport};
 use crate::decide::speak::ways as words;
 use crate::terms::text::printable_path;
-use crate::terms::{Audience, ClientName, ComposedMail, Signal, Told, What, exit};
+use crate::terms::{Audience, ClientName, ComposedMail, MailSubject, Signal, Told, What, exit};
 
 /// What is printed, and the exit code.
 type Printed = (String, u8);
@@ -41,7 +41,7 @@ pub fn test(directory: &Path, site: &Site, client: &ClientName) -> Result<Printe
         at: now,
         client: Some(client.clone()),
         tiding: None,
-        subject: format!("[snapgate] {client}: this is a test"),
+        subject: MailSubject::new(client, "this is a test"),
         text: text(client, &host),
     });
     let taken = |result: Result<(), NotTaken>, place: String, help: String| match result {
@@ -110,7 +110,7 @@ fn mailed(site: &Site, client: &ClientName, audience: Audience) -> End {
         created: clock::now(),
         audience,
         events: 0,
-        subject: format!("[snapgate] {client}: this is a test of {what}"),
+        subject: MailSubject::new(client, format_args!("this is a test of {what}")),
         body: text(client, &inspect::host_name()),
         client: Some(client.clone()),
         topic: None,

@@ -22,6 +22,8 @@ pub mod post;
 pub mod rhythm;
 #[cfg(feature = "admin")]
 pub mod states;
+#[cfg(all(test, feature = "admin"))]
+mod subjects;
 #[cfg(feature = "admin")]
 pub mod topic;
 #[cfg(feature = "admin")]

@@ -19,7 +19,7 @@ use crate::decide::speak::states::{Kind, Letter, Point};
 use crate::terms::limits::{DIGEST_LATE, MAX_DIGESTS};
 use crate::terms::page::Section;
 use crate::terms::text::counted;
-use crate::terms::{ClientName, Page, Zone};
+use crate::terms::{ClientName, MailSubject, Page, Zone};
 
 pub use due::{Due, due};
 pub use html::html;
@@ -128,7 +128,7 @@ fn letter(facts: &Facts, clients: &[&Client], client: Option<ClientName>, left: 
 }
 
 /// The subject and the page of these clients; `whole`: of all, and the server with them.
-fn page(facts: &Facts, clients: &[&Client], whole: bool) -> (String, Page) {
+fn page(facts: &Facts, clients: &[&Client], whole: bool) -> (MailSubject, Page) {
     let day = facts.zone.local(facts.now).format("%Y-%m-%d").to_string();
     let all = counted(clients.len(), "client", "clients");
     let needing: Vec<_> = clients.iter().filter(|client| client.needs_somebody()).map(|client| client.name.as_str()).collect();
@@ -156,7 +156,7 @@ fn page(facts: &Facts, clients: &[&Client], whole: bool) -> (String, Page) {
     lead.extend(facts.late());
     let sections = PARTS.iter().filter_map(|part| part(facts, clients, whole)).collect();
     let page = Page { title: format!("{name} of {}, {day}", facts.here), lead, sections, foot: facts.foot() };
-    (format!("[snapgate] digest {day}: {how}"), page)
+    (MailSubject::new(format_args!("digest {day}"), how), page)
 }
 
 impl Client {

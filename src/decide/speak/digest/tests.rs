@@ -50,7 +50,7 @@ fn facts(clients: Vec<Client>) -> Facts {
 
 fn first(facts: &Facts) -> (String, String) {
     let Letter { subject, body, .. } = letters(facts).remove(0);
-    (subject.strip_prefix("[snapgate] digest 2026-11-28: ").unwrap().to_owned(), body)
+    (subject.as_str().strip_prefix("[snapgate] digest 2026-11-28: ").unwrap().to_owned(), body)
 }
 
 #[test]

@@ -17,16 +17,16 @@ use self::numbers::{events, moment, number};
 use self::pieces::{client, facts, filled, held, hooks, kept, origin, parts, reasons, row, tried, warnings};
 use super::alerts::{About, Apart, Draft, Group};
 use super::topic;
-use crate::terms::limits::MAX_SUBJECT;
-use crate::terms::text::still_printable;
-use crate::terms::{Audience, ClientName, Code, ComposedMail, Event, Outcome, Topic, Unknown, Verb, View, Visit, footer, printable_lines};
+use crate::terms::{
+    Audience, ClientName, Code, ComposedMail, Event, MailSubject, Outcome, Topic, Unknown, Verb, View, Visit, footer, printable_lines,
+};
 
 /// Words the mail: `uid` is the account in whose spool it is, `now` stands in it as its date.
 pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
     let (audience, subject, body) = match &draft.about {
         About::Alert(sections) => match sections.as_slice() {
             [one] => (Audience::Alerts, alert_subject(one), alert(one)),
-            many => (Audience::Alerts, format!("[snapgate] digest: {}", events(draft.events())), digest(many, draft.events())),
+            many => (Audience::Alerts, MailSubject::new("digest", events(draft.events())), digest(many, draft.events())),
         },
         About::Report(event) => match event.view() {
             View::Visit(visit) => (Audience::Reports, report::subject(visit), report::body(visit)),
@@ -35,7 +35,6 @@ pub fn compose(draft: &Draft, uid: u32, now: DateTime<Utc>) -> ComposedMail {
         },
     };
     let body = printable_lines(&body) + &footer(uid);
-    let subject = still_printable(&subject, MAX_SUBJECT);
     let (client, topic) = whose(&draft.about);
     ComposedMail {
         seq: draft.seq,
@@ -75,15 +74,15 @@ fn topic(section: &Group) -> Topic {
     of_all.unwrap_or(if section.is_of_refusals() { Topic::Refused } else { Topic::Failed })
 }
 
-fn alert_subject(section: &Group) -> String {
+fn alert_subject(section: &Group) -> MailSubject {
     match section.samples.first() {
         Some(sample) if section.key.is_some() => subject(sample),
-        _ => "[snapgate] many clients: refusals and failures".to_owned(),
+        _ => MailSubject::new("many clients", "refusals and failures"),
     }
 }
 
-fn subject(event: &Event) -> String {
-    format!("[snapgate] {}: {}", event.who(), summary(event))
+fn subject(event: &Event) -> MailSubject {
+    MailSubject::new(event.who(), summary(event))
 }
 
 /// What happened, in a few words.

@@ -6,11 +6,11 @@ use super::numbers::{duration, files, moment, size};
 use super::pieces::{filled, held, hooks, keys, lines, origin, parts, reasons, warnings};
 use crate::decide::owners::dropped;
 use crate::decide::push::again;
-use crate::terms::{Code, Compared, Event, Outcome, PushFacts, Visit};
+use crate::terms::{Code, Compared, Event, MailSubject, Outcome, PushFacts, Visit};
 
-pub(super) fn subject(visit: Visit<'_>) -> String {
+pub(super) fn subject(visit: Visit<'_>) -> MailSubject {
     let warned = if visit.warnings.is_empty() { "" } else { ", with warnings" };
-    format!("[snapgate] {}: {}{warned}", visit.event.who(), visit.happened())
+    MailSubject::new(visit.event.who(), format_args!("{}{warned}", visit.happened()))
 }
 
 pub(super) fn body(visit: Visit<'_>) -> String {

@@ -4,6 +4,7 @@ use super::numbers::{duration, size};
 use super::samples::{connection, pushing, with};
 use super::*;
 use crate::decide::speak::alerts;
+use crate::terms::limits::MAX_SUBJECT;
 use crate::terms::{Body, DroppedOwners, Part, PartEnd, PushFacts, Reason};
 
 fn section(record: Event, count: u64) -> Group {
@@ -22,7 +23,7 @@ fn mail(about: About) -> ComposedMail {
 #[test]
 fn what_could_not_be_removed_is_told_with_its_problems() {
     let mail = mail(About::Alert(vec![section(samples::pruned(), 1)]));
-    assert_eq!(mail.subject, "[snapgate] web1: 2 snapshots gone for good");
+    assert_eq!(mail.subject.as_str(), "[snapgate] web1: 2 snapshots gone for good");
     assert!(mail.body.starts_with("Look into it: web1: 2 snapshots gone for good.\n"), "{}", mail.body);
     for line in ["Command: snapgate prune\n", "Problem: `file`: Operation not permitted\n", "2026-11-01T02-00-00Z, 2026-11-02T02-00-00Z\n"]
     {
@@ -33,7 +34,7 @@ fn what_could_not_be_removed_is_told_with_its_problems() {
 #[test]
 fn a_refusal_says_everything_and_how_to_allow_it() {
     let mail = mail(About::Alert(vec![section(samples::refusal(), 1)]));
-    assert_eq!(mail.subject, "[snapgate] web1: refused (window)");
+    assert_eq!(mail.subject.as_str(), "[snapgate] web1: refused (window)");
     assert_eq!(mail.audience, Audience::Alerts);
     assert_eq!(
         mail.body,
@@ -65,7 +66,7 @@ fn what_was_said_out_of_turn_is_told_as_that() {
         (on.verb, on.command, on.exit, on.reasons) = (Some(Verb::Complete), "complete 0".to_owned(), 64, reasons);
     });
     let mail = mail(About::Alert(vec![section(record, 1)]));
-    assert_eq!(mail.subject, "[snapgate] web1: refused (transaction)");
+    assert_eq!(mail.subject.as_str(), "[snapgate] web1: refused (transaction)");
     let first = "Look into it: web1 said `complete` with no open transaction. Nothing was changed.\n";
     assert!(mail.body.starts_with(first) && mail.body.contains("    to mend:  see what"), "{}", mail.body);
 }
@@ -80,7 +81,7 @@ fn what_no_policy_can_allow_says_so_in_one_sentence() {
 #[test]
 fn a_failure_says_what_to_do_and_that_the_data_was_kept() {
     let mail = mail(About::Alert(vec![section(samples::failure(), 1)]));
-    assert_eq!(mail.subject, "[snapgate] web1: failed (store)");
+    assert_eq!(mail.subject.as_str(), "[snapgate] web1: failed (store)");
     let body = mail.body;
     assert!(body.starts_with("Act: web1 could not back up, because something is wrong with the store.\n"), "{body}");
     assert!(body.contains("    to mend:  make room on /srv/backups\n"), "{body}");
@@ -92,7 +93,7 @@ fn a_failure_says_what_to_do_and_that_the_data_was_kept() {
 #[test]
 fn a_report_has_every_figure_exactly() {
     let mail = mail(About::Report(Box::new(samples::published())));
-    assert_eq!(mail.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z");
+    assert_eq!(mail.subject.as_str(), "[snapgate] web1: published 2026-11-21T02-00-00Z");
     assert_eq!(mail.audience, Audience::Reports);
     assert_eq!(
         mail.body,
@@ -131,14 +132,14 @@ fn a_report_with_something_to_look_at_says_so_first() {
     let record = pushing(samples::published(), |push| push.partial = true);
     let record = with(record, |on| on.warnings = vec!["rsync: [sender] read errors mapping \"a\"".to_owned()]);
     let mail = mail(About::Report(Box::new(record)));
-    assert_eq!(mail.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, partial, with warnings");
+    assert_eq!(mail.subject.as_str(), "[snapgate] web1: published 2026-11-21T02-00-00Z, partial, with warnings");
     assert!(mail.body.starts_with("Look into it: web1 is backed up, but not whole."), "{}", mail.body);
 }
 
 #[test]
 fn a_digest_lists_every_kind_with_its_count_and_puts_faults_first() {
     let mail = mail(About::Alert(vec![section(samples::refusal(), 998), section(samples::failure(), 2)]));
-    assert_eq!(mail.subject, "[snapgate] digest: 1,000 refusals and failures");
+    assert_eq!(mail.subject.as_str(), "[snapgate] digest: 1,000 refusals and failures");
     assert_eq!(mail.events, 1000);
     assert!(mail.body.starts_with("1,000 refusals and failures of 2 kinds in one mail. Act: at least one"), "{}", mail.body);
     assert!(mail.body.contains("  1.    998 x web1: refused (window) from 203.0.113.9\n"), "{}", mail.body);
@@ -152,7 +153,7 @@ fn what_could_not_be_told_apart_says_so_and_shows_examples() {
     common.key = None;
     common.samples.push(samples::failure());
     let mail = mail(About::Alert(vec![common]));
-    assert_eq!(mail.subject, "[snapgate] many clients: refusals and failures");
+    assert_eq!(mail.subject.as_str(), "[snapgate] many clients: refusals and failures");
     assert!(
         mail.body.starts_with("936 refusals and failures from more clients, addresses and reasons than can be told apart."),
         "{}",
@@ -175,8 +176,8 @@ fn nothing_in_a_forged_record_leaves_its_line_or_its_size() {
     record.client = None;
     record.account = "x\r\nBcc: victim@example.org\u{202e}".to_owned();
     let mail = mail(About::Alert(vec![section(record, 1)]));
-    assert!(!mail.subject.chars().any(char::is_control), "{}", mail.subject);
-    assert!(mail.subject.len() < MAX_SUBJECT + 8);
+    assert!(!mail.subject.as_str().chars().any(char::is_control), "{}", mail.subject);
+    assert!(mail.subject.as_str().len() < MAX_SUBJECT + 8);
     assert!(mail.body.lines().all(|line| !line.chars().any(char::is_control)));
     assert!(mail.body.len() < crate::terms::limits::MAX_MAIL_BODY + 1024);
 }
@@ -245,7 +246,7 @@ fn a_failed_hook_is_told_once_with_what_it_printed() {
         (on.hooks, on.warnings) = (vec![samples::mirror()], vec![samples::mirror().describe()]);
     });
     let alert = mail(About::Alert(vec![section(record.clone(), 1)]));
-    assert_eq!(alert.subject, "[snapgate] web1: published 2026-11-21T02-00-00Z, but a hook failed (hook)");
+    assert_eq!(alert.subject.as_str(), "[snapgate] web1: published 2026-11-21T02-00-00Z, but a hook failed (hook)");
     assert!(alert.body.starts_with("Act: web1 is backed up, but a hook of this server failed.\n"), "{}", alert.body);
     let printed = "\nHook: the complete hook `/usr/local/sbin/mirror other` failed: it ended with status 3\nIt printed, in the end:\n  \
                    connecting\n  ssh: connect to host other port 22: No route to host\nAll of it stands in /srv/backups/web1/";
@@ -273,7 +274,7 @@ fn a_session_that_was_no_push_is_not_called_one() {
         (Verb::Help, "help given"),
     ] {
         let (told, body) = answered(verb);
-        assert_eq!(told, format!("[snapgate] web1: {subject}, with warnings"));
+        assert_eq!(told.as_str(), format!("[snapgate] web1: {subject}, with warnings"));
         assert!(!body.contains("A push of") && !body.contains("answered."), "{body}");
     }
     let failed = |verb: Verb| {

@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::terms::limits::{MAX_NOTICES, NOTICES_ALONE, REMINDERS, RETURN_QUIET, STATE_RETURNS, STATES_EVERY, STATES_PAUSE};
-use crate::terms::{Audience, ClientName, ComposedMail, Page, Thread, Topic, Way};
+use crate::terms::{Audience, ClientName, ComposedMail, MailSubject, Page, Thread, Topic, Way};
 
 pub use kinds::{Kind, Row};
 pub use known::{Contacts, Known};
@@ -126,7 +126,7 @@ pub struct Notice {
     /// What it says that it lasts. A way that is down is not told of that: it would be when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lasts: Option<Kind>,
-    subject: String,
+    subject: MailSubject,
     body: String,
     #[serde(default = "alerts")]
     audience: Audience,
@@ -196,7 +196,7 @@ impl Notices {
 }
 
 impl Notice {
-    fn new(at: DateTime<Utc>, topic: Option<Topic>, subject: String, body: String) -> Self {
+    fn new(at: DateTime<Utc>, topic: Option<Topic>, subject: MailSubject, body: String) -> Self {
         let audience = Audience::Alerts;
         Self { number: 0, at, client: None, topic, thread: None, states: 0, lasts: None, subject, body, audience, page: None }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Memory, Notice};
 use crate::terms::limits::{MAX_DIGEST_POINTS, MAX_NOTICES};
-use crate::terms::{Audience, ClientName, Page};
+use crate::terms::{Audience, ClientName, MailSubject, Page};
 
 /// The last digest, and what the next one compares with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct Letter {
     /// A client whose `reports_to:` gets it; `None`: the site's.
     pub client: Option<ClientName>,
     /// Its subject.
-    pub subject: String,
+    pub subject: MailSubject,
     /// It as a text.
     pub body: String,
     /// It as a page.

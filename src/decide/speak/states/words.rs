@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use super::{Closed, Kind, Lasting, Phase};
-use crate::terms::ClientName;
 use crate::terms::limits::{MAX_NAMED_CLIENTS, MAX_REPORTED_TEXT, REMINDERS};
 use crate::terms::text::{counted, on_one_line, still_printable};
+use crate::terms::{ClientName, MailSubject};
 
 /// The subject and the body of a mail about one.
-pub(super) fn one(phase: Phase, state: &Lasting, now: DateTime<Utc>) -> (String, String) {
+pub(super) fn one(phase: Phase, state: &Lasting, now: DateTime<Utc>) -> (MailSubject, String) {
     let who = state.client.as_ref().map_or("the server", ClientName::as_str);
     let row = state.kind.row();
     let long = long(state.since, now);
@@ -35,11 +35,11 @@ pub(super) fn one(phase: Phase, state: &Lasting, now: DateTime<Utc>) -> (String,
         }
         let _ = writeln!(body, "\nIf it lasts, you are told again in {}; when it ends, at once.", pause(state.mails));
     }
-    (format!("[snapgate] {who}: {subject}"), signed(body))
+    (MailSubject::new(who, subject), signed(body))
 }
 
 /// Those of one about many.
-pub(super) fn many(phase: Phase, kind: Kind, states: &[&Lasting], now: DateTime<Utc>) -> (String, String) {
+pub(super) fn many(phase: Phase, kind: Kind, states: &[&Lasting], now: DateTime<Utc>) -> (MailSubject, String) {
     let row = kind.row();
     let [begins, over] = row.many;
     let clients = counted(states.len(), "client", "clients");
@@ -68,7 +68,7 @@ pub(super) fn many(phase: Phase, kind: Kind, states: &[&Lasting], now: DateTime<
         let _ = writeln!(body, "\nWhere so many have it, the cause may be here: the network, the disk, sshd. Otherwise:");
         let _ = writeln!(body, "{}", wrapped(&row.remedy.replace("{who}", "NAME")));
     }
-    (format!("[snapgate] {clients}: {subject}"), signed(body))
+    (MailSubject::new(clients, subject), signed(body))
 }
 
 /// Columns of a line.

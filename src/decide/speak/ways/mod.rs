@@ -141,7 +141,7 @@ pub fn document(what: &What, host: &str) -> Result<String, String> {
             host,
             at: told.at,
             client: told.client.as_ref(),
-            summary: told.subject.clone(),
+            summary: told.subject.to_string(),
             text: &told.text,
             event: None,
         },
@@ -162,7 +162,7 @@ pub fn ping(url: &Url, client: &ClientName, signal: Signal) -> Url {
 pub fn ping_text(what: &What) -> String {
     let text = match what {
         What::Event(event) => event.summary(),
-        What::Notice(told) => told.subject.clone(),
+        What::Notice(told) => told.subject.to_string(),
     };
     still_printable(&text, MAX_QUOTED) + "\n"
 }
