@@ -121,7 +121,7 @@ fn a_way_that_is_down_is_told_by_all_others_and_its_end_by_all() {
             Kind::Webhook => vec![Some(Way::Webhook)],
             Kind::Ping => vec![Some(Way::Ping)],
             Kind::Exec => vec![Some(Way::Exec)],
-            _ => vec![],
+            Kind::Missed | Kind::Quota | Kind::Held | Kind::Drill | Kind::Unreadable | Kind::Undelivered => vec![],
         };
         assert_eq!(said, [(0, down.clone()), (24, down), (72, vec![])], "{kind}");
         // Whatever was no mail begins no thread.
