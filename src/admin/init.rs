@@ -48,7 +48,7 @@ pub(crate) fn init(directory: &Path, orders: &Orders) -> Result<Printed, Printed
         agrees(&site, orders)?;
         (site, None)
     } else {
-        let text = site::text(&answers(orders)?).map_err(|what| (what, exit::USAGE))?;
+        let text = site::text(&answers(directory, orders)?).map_err(|what| (what, exit::USAGE))?;
         let site = read_site(&file, text.as_bytes()).map_err(|fault| (fault.to_string(), exit::USAGE))?;
         (site, Some(text))
     };
@@ -72,7 +72,8 @@ pub(crate) fn init(directory: &Path, orders: &Orders) -> Result<Printed, Printed
 fn agrees(site: &Site, orders: &Orders) -> Result<(), Printed> {
     let is_other = orders.store.as_ref().is_some_and(|store| *store != site.store)
         || (!orders.mail_to.is_empty() && orders.mail_to != site.mail.to)
-        || orders.transport.as_ref().is_some_and(|_| asked_transport(orders) != Some(site.mail.transport.clone()));
+        || orders.transport.as_ref().is_some_and(|word| site::transport(word).as_ref() != Ok(&site.mail.transport))
+        || orders.password_file.as_ref().is_some_and(|file| Some(file) != site.mail.password_file.as_ref());
     if is_other {
         let shown = printable_path(&site.file);
         return Err((format!("{shown} is there already and says something else\nchange it yourself; nothing was changed"), exit::CONFIG));
@@ -80,42 +81,91 @@ fn agrees(site: &Site, orders: &Orders) -> Result<(), Printed> {
     Ok(())
 }
 
-fn asked_transport(orders: &Orders) -> Option<Transport> {
-    let text = format!(
-        "store: /\nmail: {{ transport: {}, password_file: /x }}\n",
-        crate::decide::clients::edit::text(orders.transport.as_deref()?)
-    );
-    let without = text.replace(", password_file: /x", "");
-    let read = |text: &str| read_site(Path::new("/"), text.as_bytes()).ok().map(|site| site.mail.transport);
-    read(&text).or_else(|| read(&without))
+fn answers(directory: &Path, orders: &Orders) -> Result<Answers, Printed> {
+    let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let text = |path: &PathBuf| path.to_str().map(str::to_owned).ok_or_else(|| ("a path is no text\nuse another".to_owned(), exit::USAGE));
+    let given = orders.store.as_ref().map(text).transpose()?;
+    let store = answered(asks, given, "where are backups to be kept", "/srv/backups", &site::store)?;
+    let given = (!orders.mail_to.is_empty()).then(|| orders.mail_to.join(" "));
+    let to = answered(asks, given, "who gets mail when something goes wrong", "root", &site::addresses)?;
+    let usual = if Path::new("/usr/sbin/sendmail").exists() { "sendmail" } else { "smtp://localhost" };
+    let question = "how does mail leave (sendmail, smtp://host, smtps://user@host, off)";
+    let read = |word: &str| site::transport(word).map(|transport| (word.to_owned(), transport));
+    let (transport, way) = answered(asks, orders.transport.clone(), question, usual, &read)?;
+    let given = orders.password_file.as_ref().map(text).transpose()?;
+    let password_file = match (way, given) {
+        (Transport::Smtp { user: Some(user), .. }, given) => {
+            if given.is_none() && !asks {
+                return Err((
+                    format!("mail is to leave by the account `{user}`, and there is no password for it\n{PASSWORD}"),
+                    exit::USAGE,
+                ));
+            }
+            let usual = printable_path(&directory.join("mail.password"));
+            let question = format!("which file has the password of `{user}`, alone on its first line (root's, mode 0600)");
+            Some(answered(asks, given, &question, &usual, &password_file)?)
+        }
+        (_, Some(_)) => {
+            let help = "name the account as well, --transport smtps://user@host, or leave the file out";
+            return Err((format!("a password file, and no account whose password it is\n{help}"), exit::USAGE));
+        }
+        (_, None) => None,
+    };
+    Ok(Answers { store, to, transport, password_file })
 }
 
-fn answers(orders: &Orders) -> Result<Answers, Printed> {
-    let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
-    let ask = |given: Option<String>, question: &str, usual: &str| -> Result<String, Printed> {
-        match given {
-            Some(given) => Ok(given),
-            None if asks => asked(question, usual).map_err(|error| (format!("asking: {error}"), exit::USAGE)),
-            None => Ok(usual.to_owned()),
+const PASSWORD: &str = "say --password-file FILE: it has the password alone on its first line, is root's, and has mode 0600";
+
+/// A file that root alone, or with it a group, can read.
+fn password_file(word: &str) -> Result<String, String> {
+    let path = site::password_file(word)?;
+    match inspect::look(Path::new(&path)) {
+        None => {
+            let help = format!("make it like this; type the password and Enter, then Ctrl-D: install -D -m 0600 /dev/stdin {path}");
+            Err(format!("the password file `{path}` is not there\n{help}"))
         }
-    };
-    let text = |path: &PathBuf| path.to_str().map(str::to_owned).ok_or_else(|| ("a path is no text\nuse another".to_owned(), exit::USAGE));
-    let store = ask(orders.store.as_ref().map(text).transpose()?, "where are backups to be kept", "/srv/backups")?;
-    let to = ask((!orders.mail_to.is_empty()).then(|| orders.mail_to.join(" ")), "who gets mail when something goes wrong", "root")?;
-    let usual = if Path::new("/usr/sbin/sendmail").exists() { "sendmail" } else { "smtp://localhost" };
-    let transport = ask(orders.transport.clone(), "how does mail leave (sendmail, smtps://user@host, off)", usual)?;
-    let password_file = orders.password_file.as_ref().map(text).transpose()?;
-    let to = to.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    Ok(Answers { store, to, transport, password_file })
+        Some(look) if look.kind != inspect::Kind::File => Err(format!("`{path}` is no file\n{PASSWORD}")),
+        Some(look) if look.owner != 0 || look.mode & 0o027 != 0 => {
+            Err(format!("the password file `{path}` can be read or changed by others\nchown root: it, and chmod 0600 it"))
+        }
+        Some(_) => Ok(path),
+    }
+}
+
+/// The answer to a question: what was said, or what is typed, which is asked for until it can be read, or the usual.
+fn answered<T>(
+    asks: bool,
+    given: Option<String>,
+    question: &str,
+    usual: &str,
+    read: &dyn Fn(&str) -> Result<T, String>,
+) -> Result<T, Printed> {
+    if given.is_some() || !asks {
+        return read(given.as_deref().unwrap_or(usual)).map_err(|what| (what, exit::USAGE));
+    }
+    loop {
+        let line = asked(question, usual).map_err(|error| (format!("asking: {error}\nnothing was changed"), exit::USAGE))?;
+        match read(&line) {
+            Ok(answer) => return Ok(answer),
+            Err(what) => remark(&what),
+        }
+    }
 }
 
 /// Asks at the terminal. Standard output is for the answer of the program.
 fn asked(question: &str, usual: &str) -> io::Result<String> {
     write!(io::stderr(), "{question}? [{usual}] ")?;
     let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
+    if io::stdin().lock().read_line(&mut line)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "there was no answer"));
+    }
     let line = line.trim();
     Ok(if line.is_empty() { usual.to_owned() } else { line.to_owned() })
+}
+
+/// For somebody who waits at a terminal.
+fn remark(what: &str) {
+    let _ = writeln!(io::stderr(), "{what}");
 }
 
 /// The group and the directories. What is there stays as it is, and `check` looks at it.
@@ -167,6 +217,9 @@ fn tried(site: &Site) -> Result<String, Printed> {
         page: None,
     };
     let to = site.mail.to.join(", ");
+    if io::stderr().is_terminal() {
+        remark(&format!("sending a test mail to {to}, and waiting until it is taken"));
+    }
     match mail::send(&site.mail, &mail.checked(0), &|host, limit| {
         names::addresses(&[host], limit).into_iter().flat_map(|(_, found)| found).collect()
     }) {
@@ -179,7 +232,8 @@ fn tried(site: &Site) -> Result<String, Printed> {
             exit::CONFIG,
         )),
         Err(error) => {
-            let help = "mend that and run it again, name a mail server (--transport smtps://user@host), or do without (--transport off)";
+            let help = "mend that and run it again, name a mail server (--transport smtps://user@host --password-file FILE), \
+                        or do without (--transport off)";
             Err((format!("a test mail to {to} did not leave: {error}\n{help}"), exit::CONFIG))
         }
     }

@@ -21,6 +21,7 @@ mod doctor_machine;
 mod doctor_mends;
 mod history;
 mod hostile_commands;
+mod init;
 mod jail;
 mod killed;
 mod limits;

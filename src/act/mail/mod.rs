@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -288,7 +288,8 @@ fn unusable(key: &str, file: &Path, error: &dyn Display) -> NotSent {
 fn judge(error: &lettre::transport::smtp::Error, cut: fn(String) -> NotSent) -> NotSent {
     // Authentication (RFC 4954, 6) is between the server and us, not about this mail.
     const LOGIN: [u16; 5] = [454, 530, 534, 535, 538];
-    let words = whole(error);
+    // What the kernel says of that, EAGAIN, tells nobody that somebody was waited for.
+    let words = if is_silence(error) { "the server did not answer in time".to_owned() } else { whole(error) };
     let status = error.status().map(u16::from);
     if status.is_some_and(|code| LOGIN.contains(&code)) {
         NotSent::Unreachable(words)
@@ -299,6 +300,13 @@ fn judge(error: &lettre::transport::smtp::Error, cut: fn(String) -> NotSent) -> 
     } else {
         cut(words)
     }
+}
+
+/// Whether the server said nothing for as long as it is waited for.
+fn is_silence(error: &dyn std::error::Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    let is_late = |error: &std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    causes.any(|cause| cause.downcast_ref().is_some_and(is_late))
 }
 
 /// An error with everything beneath it, printable: servers have a say in it.
@@ -347,7 +355,7 @@ fn put(dir: &Path, mail: &ComposedMail, message: &[u8]) -> Result<(), NotSent> {
     let half = dir.join(format!(".{name}.{}", std::process::id()));
     let store = || {
         match std::fs::remove_file(&half) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;

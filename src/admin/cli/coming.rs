@@ -29,7 +29,7 @@ pub(super) enum Coming {
         /// How mail leaves: sendmail, smtp://host, starttls://user@host, smtps://user@host, off
         #[arg(long, value_name = "WAY")]
         transport: Option<String>,
-        /// The file with the password of that user
+        /// The file with the password of that user, alone on its first line; root's, mode 0600
         #[arg(long, value_name = "FILE", requires = "transport")]
         password_file: Option<PathBuf>,
     },

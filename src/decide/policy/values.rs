@@ -369,7 +369,10 @@ fn smtp(text: &str, rest: &str, tls: Tls, port: u16) -> Result<Transport, Wrong>
     let rest = rest.strip_prefix("//").ok_or_else(|| bad("write two slashes after the colon"))?;
     let (user, server) = rest.rsplit_once('@').map_or((None, rest), |(user, server)| (Some(user), server));
     if user.is_some_and(|user| user.contains(':')) {
-        return Err(Wrong::new("a password in the transport", "put it into a file of its own and name that by password_file:"));
+        return Err(Wrong::new(
+            "a password in the transport",
+            "put it into a file of its own and name that: password_file: in the site file, --password-file for `snapgate init`",
+        ));
     }
     let user_ok = |user: &str| !user.is_empty() && user.len() <= MAX_MAIL_ADDRESS && user.bytes().all(|byte| byte.is_ascii_graphic());
     if !user.is_none_or(user_ok) {
