@@ -157,26 +157,75 @@ pub fn policy(wanted: &Wanted<'_>) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::Duration;
 
     use super::super::key::PublicKey;
     use super::super::key::tests::GOOD;
     use super::*;
-    use crate::decide::policy::{read_policy, read_site};
+    use crate::decide::policy::{KeepOwners, Origins, Policy, Report, read_policy, read_site};
+    use crate::terms::{NamePattern, Verb};
+
+    fn read(text: &str) -> Policy {
+        let site = read_site(Path::new("/site"), b"store: /srv/backups\n").unwrap();
+        read_policy(Path::new("/policy"), text.as_bytes(), &"web1".parse().unwrap(), &site)
+            .unwrap_or_else(|fault| panic!("{fault}\n{text}"))
+    }
+
+    /// What makes it that kind, of a policy that says nothing but who it is and the usual verbs.
+    fn makes(preset: Preset, policy: &mut Policy) {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let times = |policy: &mut Policy, idle, hours: u64| (policy.idle, policy.deadline) = (minutes(idle), minutes(60 * hours));
+        match preset {
+            Preset::Laptop => {
+                times(policy, 2, 6);
+                policy.limits.sessions = 4;
+                (policy.limits.bytes, policy.limits.inodes) = (Some(200 << 30), Some(2_000_000));
+                policy.told.laptop = true;
+            }
+            Preset::Server => policy.owners = Some(KeepOwners::Keep),
+            Preset::Router => {
+                times(policy, 5, 12);
+                (policy.limits.sessions, policy.limits.memory, policy.limits.processes) = (2, 256 << 20, 16);
+                policy.options.refuse = vec!["acls", "xattrs"];
+            }
+            Preset::Rsbackup => {
+                policy.verbs = vec![Verb::Prepare, Verb::Rsync, Verb::Complete, Verb::Abort, Verb::Status];
+                policy.report = Report::Always;
+            }
+            Preset::Dump => {
+                policy.names = NamePattern::new("%Y/%m%d/%H%M").unwrap();
+                policy.report = Report::Always;
+            }
+            Preset::Timemachine => policy.names = NamePattern::new("%Y_%m_%d_%H_%M_%S").unwrap(),
+        }
+        policy.keep.resolution = policy.names.resolution();
+    }
+
+    #[test]
+    fn each_kind_of_client_is_what_makes_it_that_kind_and_nothing_else() {
+        let key = PublicKey::read(GOOD).unwrap().fingerprint;
+        let client: ClientName = "web1".parse().unwrap();
+        let of_all = |policy: Policy| format!("{:#?}", Policy { origins: Origins::default(), ..policy });
+        for preset in Preset::ALL {
+            let wanted = Wanted { client: &client, account: "web1", key: &key, from: &[], quota: None, preset };
+            let mut plain = read(&format!("user: web1\nkeys: [\"{}\"]\nverbs: [rsync, status]\n", key.as_str()));
+            makes(preset, &mut plain);
+            assert_eq!(of_all(read(&policy(&wanted).unwrap())), of_all(plain), "{preset}");
+        }
+    }
 
     #[test]
     fn every_kind_of_client_has_a_policy_that_can_be_read() {
-        let site = read_site(Path::new("/site"), b"store: /srv/backups\n").unwrap();
         let key = PublicKey::read(GOOD).unwrap().fingerprint;
         let client: ClientName = "web1".parse().unwrap();
         for preset in Preset::ALL {
             for (from, quota) in [(vec![], None), (vec!["192.0.2.0/24".to_owned(), "2001:db8::/48".to_owned()], Some("500G"))] {
                 let wanted = Wanted { client: &client, account: "web1", key: &key, from: &from, quota, preset };
                 let text = policy(&wanted).unwrap();
-                let read =
-                    read_policy(Path::new("/policy"), text.as_bytes(), &client, &site).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+                let read = read(&text);
                 assert_eq!(
-                    (read.user.as_str(), read.keys, read.from.map(|from| from.len())),
-                    ("web1", Some(vec![key.clone()]), (!from.is_empty()).then_some(2))
+                    (read.user.as_str(), read.keys, read.from.map(|from| from.len()), read.quota.bytes),
+                    ("web1", Some(vec![key.clone()]), (!from.is_empty()).then_some(2), quota.map(|_| 500 << 30))
                 );
                 assert!(text.lines().all(|line| line.len() <= 140), "{text}");
             }
