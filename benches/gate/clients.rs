@@ -1,8 +1,8 @@
 //! What the administrator's timers and commands cost where there are many clients: `snapgate status`, `digest` and `watch`, as whole
-//! processes.
+//! processes. And what it takes to add one, with a real account, so that part needs root.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -14,6 +14,7 @@ use snapgate::terms::snapshot::NamePattern;
 use crate::pushes::{RSYNC, remote_shell, run, small_files};
 use crate::site::{Gate, Set, user};
 use crate::{median, met};
+use support::getent::entry;
 
 const ROUNDS: usize = 11;
 
@@ -29,6 +30,12 @@ const PUSHES: i64 = 30;
 const STATUS: f64 = 1000.0;
 const DIGEST: f64 = 2000.0;
 const PASS: f64 = 10.0;
+
+/// And to add one.
+const ADDED: f64 = 1000.0;
+
+/// An account that no machine has.
+const ADDED_NAME: &str = "sgbenchadded";
 
 /// A site and its clients, which have one account.
 struct Site {
@@ -160,4 +167,105 @@ pub(crate) fn watch(root: &Path) {
         println!("  clients: {count:<19} {time:8.2}  ({})", met(time < PASS));
     }
     println!();
+}
+
+/// A server to which clients are added: the account and the group are the machine's, all else is in a directory. They go with it.
+struct Adding {
+    /// A repository is made where nobody but root writes above it, so not in the system's temporary directory.
+    directory: tempfile::TempDir,
+    made_group: bool,
+}
+
+impl Adding {
+    fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("snapgate-bench-").tempdir_in("/var/lib").expect("a directory");
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("mode");
+        let made_group = entry("group", "snapgate").is_none();
+        if made_group {
+            must("groupadd", &["--system", "snapgate"]);
+        }
+        let this = Self { directory, made_group };
+        let shown = this.directory.path().display();
+        for (name, mode) in [("policies", "0750"), ("keys", "0755"), ("store", "0711"), ("spool", "1730")] {
+            must("install", &["-d", "-g", "snapgate", "-m", mode, &format!("{shown}/{name}")]);
+        }
+        must("install", &["-g", "snapgate", "-m", "0660", "/dev/null", &format!("{shown}/spool/sessions")]);
+        must("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &format!("{shown}/host")]);
+        must("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &format!("{shown}/client")]);
+        // What the sshd of a server says, for the check at the end.
+        let sshd = format!(
+            "HostKey {shown}/host\nAuthorizedKeysFile {shown}/keys/%u\nForceCommand {}\nExposeAuthInfo yes\n\
+             DisableForwarding yes\nPermitUserRC no\n",
+            env!("CARGO_BIN_EXE_snapgate-shell")
+        );
+        fs::write(this.directory.path().join("sshd_config"), sshd).expect("settings of sshd");
+        let site =
+            format!("store: {shown}/store\nspool: {shown}/spool\nsyslog: off\nsshd: {shown}/sshd_config\nmail: {{ transport: off }}\n");
+        fs::write(this.directory.path().join("snapgate.yaml"), site).expect("the site file");
+        this
+    }
+
+    /// Milliseconds, with the check at its end, and whether that found nothing.
+    fn add(&self) -> (f64, bool) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_snapgate"));
+        command
+            .arg("--config")
+            .arg(self.directory.path())
+            .args(["add-client", ADDED_NAME, "--host", "backup.example.org", "--preset", "server"]);
+        command.arg("--key-file").arg(self.directory.path().join("client.pub")).stdin(Stdio::null());
+        let begin = Instant::now();
+        let output = command.output().expect("snapgate");
+        let time = begin.elapsed().as_secs_f64() * 1e3;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let is_added = text.contains("did make the account") && text.contains("\ncheck: ") && entry("passwd", ADDED_NAME).is_some();
+        assert!(output.status.code().is_some_and(|code| code <= 1) && is_added, "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        (time, output.status.success())
+    }
+
+    fn remove(&self) {
+        must(
+            env!("CARGO_BIN_EXE_snapgate"),
+            &["--config", &self.directory.path().display().to_string(), "remove-client", ADDED_NAME, "--destroy-data", ADDED_NAME],
+        );
+        assert!(entry("passwd", ADDED_NAME).is_none(), "the account stays");
+    }
+}
+
+impl Drop for Adding {
+    fn drop(&mut self) {
+        // After a panic as well, of which this makes no second one.
+        if entry("passwd", ADDED_NAME).is_some() {
+            let _ = Command::new("userdel").arg(ADDED_NAME).status();
+        }
+        if self.made_group {
+            let _ = Command::new("groupdel").arg("snapgate").status();
+        }
+    }
+}
+
+fn must(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).stdin(Stdio::null()).output().expect("a program");
+    assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// With its account, its ids, its repository and its check, which asks sshd.
+pub(crate) fn added() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return println!("add-client: not measured, it needs root to make an account\n");
+    }
+    if entry("passwd", ADDED_NAME).is_some() {
+        return println!("add-client: not measured, there is an account `{ADDED_NAME}` already\n");
+    }
+    let adding = Adding::new();
+    let (mut times, mut clean) = (Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let (time, is_clean) = adding.add();
+        times.push(time);
+        clean += usize::from(is_clean);
+        adding.remove();
+    }
+    let (least, most) = (times.iter().copied().fold(f64::INFINITY, f64::min), times.iter().copied().fold(0.0, f64::max));
+    let time = median(&mut times);
+    println!("add-client, with a real account and its check, whole processes, ms (median of {ROUNDS}; {clean} checks found nothing wrong)");
+    println!("  one client                   {time:8.0}  (limit {ADDED:.0}: {}; {least:.0} to {most:.0})\n", met(time < ADDED));
 }

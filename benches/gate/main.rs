@@ -1,6 +1,6 @@
 //! The figures that every connection and every push pay for, measured as whole processes and printed as ratios of one run.
 //!
-//! `make bench` runs it with the release build. It needs root for one part alone, which says so; it needs rsync, rrsync and about two gigabytes
+//! `make bench` runs it with the release build. It needs root for two parts, which say so; it needs rsync, rrsync and about two gigabytes
 //! of room in the system's temporary directory. Start-up is timed up to the first instruction of what is started in
 //! rsync's place: a probe (this program again, under another name) that says what the clock shows.
 //!
@@ -40,9 +40,9 @@ use site::Gate;
 use support::limits::{self, met};
 
 /// What may be asked for alone.
-const PARTS: [&str; 13] = [
+const PARTS: [&str; 14] = [
     "--history", "--restores", "--refusals", "--starts", "--first-pushes", "--pushes", "--publishing", "--memory", "--owners", "--status",
-    "--digest", "--watch", "--keys",
+    "--digest", "--watch", "--keys", "--add-client",
 ];
 
 fn main() -> ExitCode {
@@ -95,6 +95,9 @@ fn main() -> ExitCode {
     }
     if only("--keys") {
         keys::keys(root.path());
+    }
+    if only("--add-client") {
+        clients::added();
     }
     limits::ended()
 }
