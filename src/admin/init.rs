@@ -101,7 +101,7 @@ fn answers(directory: &Path, orders: &Orders) -> Result<Answers, Printed> {
                     exit::USAGE,
                 ));
             }
-            let usual = printable_path(&directory.join("mail.password"));
+            let usual = printable_path(directory.join("mail.password"));
             let question = format!("which file has the password of `{user}`, alone on its first line (root's, mode 0600)");
             Some(answered(asks, given, &question, &usual, &password_file)?)
         }
