@@ -22,7 +22,8 @@ pub mod post;
 pub mod rhythm;
 #[cfg(feature = "admin")]
 pub mod states;
-#[cfg(all(test, feature = "admin"))]
+#[cfg(feature = "admin")]
+#[cfg(test)]
 mod subjects;
 #[cfg(feature = "admin")]
 pub mod topic;
