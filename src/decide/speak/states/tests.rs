@@ -128,7 +128,7 @@ fn a_way_that_is_down_is_told_by_all_others_and_its_end_by_all() {
         assert_eq!(mails[0].answers("h"), None);
         assert!(mails[1..].iter().all(|mail| mail.answers("h") == Some(mails[0].message_id("h"))), "{kind}");
         assert!(mails.iter().all(|mail| is_about(mail, kind) && !is_about(mail, Kind::Missed)));
-        assert!(mails.last().unwrap().subject.ends_with(": resolved after 3 days"), "{:?}", subjects(&mails));
+        assert!(mails.last().unwrap().subject.as_str().ends_with(": resolved after 3 days"), "{:?}", subjects(&mails));
     }
 }
 
