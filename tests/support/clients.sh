@@ -13,7 +13,9 @@ expect 64 "cannot stand" snapgate init --transport 'file:/tmp/mails"'
 code=0
 # At a terminal it asks for what no flag says: an empty line takes what it proposes.
 printf '\nroot\nfile:/tmp/mails\n' | script -qec 'snapgate init' /dev/null >/tmp/said 2>&1 || code=$?
-grep -q 'where are backups to be kept? \[/srv/backups\]' /tmp/said && grep -q 'who gets mail' /tmp/said && grep -q 'how does mail leave' /tmp/said
+grep -q 'where are backups to be kept? \[/srv/backups\]' /tmp/said
+grep -q 'who gets mail' /tmp/said
+grep -q 'how does mail leave' /tmp/said
 [ "$code" -le 1 ] && grep -q "was taken" /tmp/said || { cat /tmp/said; exit 1; }
 [ "$(ls /tmp/mails | wc -l)" = 1 ]
 grep -q '^check: ' /tmp/said || { echo "init does not end with check"; cat /tmp/said; exit 1; }
@@ -71,7 +73,9 @@ for step in account group ids repository key policy; do
     [ "$code" = 137 ] || { echo "it lived through $step: $code"; cat /tmp/said; exit 1; }
     rm /etc/snapgate/faked-fault
     adds web1 --key "$key"
-    [ -f /etc/snapgate/policies/web1.yaml ] && [ "$(stat -c '%U %a' /srv/backups/web1)" = 'web1 700' ] && id -nG web1 | grep -qw snapgate
+    [ -f /etc/snapgate/policies/web1.yaml ]
+    [ "$(stat -c '%U %a' /srv/backups/web1)" = 'web1 700' ]
+    id -nG web1 | grep -qw snapgate
     removes web1
     state | diff /tmp/clean - || { echo "removing leaves something"; exit 1; }
 done
@@ -89,7 +93,8 @@ say "two at once"
 (adds web1 --key "$key") & (adds web2 --key "$second") & (adds web1 --key "$key") &
 wait
 for name in web1 web2; do
-    [ "$(stat -c '%U %a' "/srv/backups/$name")" = "$name 700" ] && [ "$(wc -l <"/etc/snapgate/keys/$name")" = 1 ]
+    [ "$(stat -c '%U %a' "/srv/backups/$name")" = "$name 700" ]
+    [ "$(wc -l <"/etc/snapgate/keys/$name")" = 1 ]
 done
 [ "$(cut -d: -f2 /etc/subuid | sort | uniq -d | wc -l)" = 0 ]
 removes web1
@@ -98,8 +103,10 @@ state | diff /tmp/clean -
 
 say "a client"
 adds web1 --key "$key" --preset timemachine --quota 5G --from 127.0.0.0/8
-[ "$(getent shadow web1 | cut -d: -f2)" = '*' ] && [ "$(getent passwd web1 | cut -d: -f5,7)" = 'snapgate client web1:/usr/bin/snapgate-shell' ]
-grep -q ^web1: /etc/subuid && grep -q ^web1: /etc/subgid
+[ "$(getent shadow web1 | cut -d: -f2)" = '*' ]
+[ "$(getent passwd web1 | cut -d: -f5,7)" = 'snapgate client web1:/usr/bin/snapgate-shell' ]
+grep -q ^web1: /etc/subuid
+grep -q ^web1: /etc/subgid
 [ "$(stat -c '%U %G %a' /etc/snapgate/keys/web1 /etc/snapgate/policies/web1.yaml | tr '\n' ';')" = 'root root 644;root snapgate 640;' ]
 grep -qx 'quota: { bytes: 5G }' /etc/snapgate/policies/web1.yaml
 { snapgate usage web1 || true; } | grep -q ' of 5 GiB, '
@@ -134,7 +141,8 @@ grep -q precious /srv/backups/web1/current/file
 sleep 1
 as_me 'sh /tmp/script ~/'
 [ "$(ls /srv/backups/web1/snapshots | wc -l)" = 2 ]
-[ "$(grep -c backup.example.org ~me/.ssh/known_hosts)" = 1 ] && [ "$(grep -c '^Host backup$' ~me/.ssh/config)" = 1 ]
+[ "$(grep -c backup.example.org ~me/.ssh/known_hosts)" = 1 ]
+[ "$(grep -c '^Host backup$' ~me/.ssh/config)" = 1 ]
 if command -v crontab >/dev/null; then [ "$(as_me 'crontab -l' | grep -c '# snapgate web1$')" = 1 ]; fi
 as_me 'ssh backup id' && exit 1
 
@@ -175,7 +183,8 @@ grep -q '^restrict,expiry-time="20[0-9]*Z" ssh-ed25519' /etc/snapgate/keys/web1
 sed -i 's/expiry-time="20[0-9][0-9]/expiry-time="2020/' /etc/snapgate/keys/web1
 expect 255 "" as_me 'ssh backup'
 expect 0 "may come" snapgate add-key web1 --key "$third"
-[ "$(wc -l </etc/snapgate/keys/web1)" = 2 ] && [ "$(grep -o 'SHA256:' /etc/snapgate/policies/web1.yaml | wc -l)" = 2 ]
+[ "$(wc -l </etc/snapgate/keys/web1)" = 2 ]
+[ "$(grep -o 'SHA256:' /etc/snapgate/policies/web1.yaml | wc -l)" = 2 ]
 
 say "another name"
 for step in user keys account spool repository; do
@@ -191,7 +200,8 @@ expect 0 "has that name already" snapgate rename-client web1 shop
 [ "$(indexed shop)" = 2 ]
 sleep 1
 expect 0 "" as_second
-[ -d /srv/backups/shop/snapshots ] && [ ! -e /srv/backups/web1 ]
+[ -d /srv/backups/shop/snapshots ]
+[ ! -e /srv/backups/web1 ]
 adds other --key "$key"
 refuses 77 "there is a client" snapgate rename-client shop other
 refuses 77 "has this key already" snapgate add-key shop --key "$key"
@@ -201,7 +211,8 @@ removes other
 say "a client goes, and its data stays"
 uid=$(id -u web1)
 spool=/var/spool/snapgate
-[ -e "$spool/$uid/published-shop" ] && [ ! -e "$spool/$uid/published-web1" ]
+[ -e "$spool/$uid/published-shop" ]
+[ ! -e "$spool/$uid/published-web1" ]
 exec 9</srv/backups/shop/.snapgate/lock
 flock 9
 refuses 75 "a push of shop is running" snapgate remove-client shop
@@ -223,7 +234,8 @@ refuses 64 "names another client" snapgate remove-client shop --destroy-data web
 refuses 64 "no client" snapgate remove-client nobody
 expect 0 "for root alone" snapgate remove-client shop
 [ "$(indexed shop)" = 0 ]
-[ "$(stat -c '%U %a' /srv/backups/shop)" = 'root 700' ] && grep -q precious /srv/backups/shop/current/file
+[ "$(stat -c '%U %a' /srv/backups/shop)" = 'root 700' ]
+grep -q precious /srv/backups/shop/current/file
 getent passwd web1 && exit 1
 # Whoever gets its number finds nothing, and what waited is told.
 [ ! -e "$spool/$uid" ]
@@ -254,7 +266,8 @@ done
 removes dump
 [ ! -e "$spool/$number" ]
 [ -z "$(ls "$spool/0/former" | grep dump)" ]
-[ ! -e /srv/backups/dump ] && grep -q mine /tmp/outside/file
+[ ! -e /srv/backups/dump ]
+grep -q mine /tmp/outside/file
 
 say "what lasts is closed when its client is frozen or goes"
 mails_of() { snapgate watch --flush >/tmp/said 2>&1 || true; grep -hs "^Subject: .*still: missed" /tmp/mails/* | sort; }
@@ -265,7 +278,8 @@ install -D -o 4321 -g 4321 /dev/null /srv/machine/file
 ssh="ssh -F /dev/null -i $(eval echo ~me)/.ssh/second -o IdentitiesOnly=yes -o UserKnownHostsFile=$(eval echo ~me)/.ssh/known_hosts -l still"
 expect 0 "" rsync -aAXHx --numeric-ids --delete -e "$ssh" /srv/machine/ backup.example.org:
 expect 0 "" snapgate restore --client still --to /root/machine
-[ "$(stat -c '%u %g' /root/machine/file)" = '4321 4321' ] && rm -r /root/machine /srv/machine
+[ "$(stat -c '%u %g' /root/machine/file)" = '4321 4321' ]
+rm -r /root/machine /srv/machine
 echo 'expect: 1h' >>/etc/snapgate/policies/still.yaml
 later() { echo $(($1 * 3600 * 1000)) >/etc/snapgate/faked-clock; }
 # The first look, from which on a snapshot is waited for.

@@ -78,7 +78,8 @@ ends >/tmp/ends
 read -r end old </tmp/ends
 [ "$(wc -l </tmp/ends)" = 1 ] && [ "$end" -ge "$from" ] && [ "$end" -le "$to" ] || { echo "$from $end $to"; exit 1; }
 grep -qF "$old" /tmp/fourth
-[ "$(of three | grep -cF "${second% *}")" = 1 ] && [ "$(of three | grep -c '^restrict,command="/usr/bin/snapgate-shell --client three" ssh')" = 1 ]
+[ "$(of three | grep -cF "${second% *}")" = 1 ]
+[ "$(of three | grep -c '^restrict,command="/usr/bin/snapgate-shell --client three" ssh')" = 1 ]
 for name in second fourth seventh id_backup; do expect 0 "" pushes_as "$name"; done
 [ "$(published one) $(published three) $(published three2)" = "2 3 2" ]
 # By a date, on the clocks of the policy.
@@ -119,7 +120,8 @@ expect 0 "" pushes_as fourth
 [ "$(published four)" = $((before + 1)) ]
 uid=$(id -u shared)
 spool=/var/spool/snapgate
-[ -e "$spool/$uid/published-four" ] && [ ! -e "$spool/$uid/published-three" ]
+[ -e "$spool/$uid/published-four" ]
+[ ! -e "$spool/$uid/published-three" ]
 # What another client of the account left is nobody else's.
 mv /srv/backups/four /srv/four
 install -d -o shared -m 700 /srv/backups/five
@@ -203,8 +205,11 @@ snapgate remove-client three2 >/tmp/said 2>&1 || [ $? = 137 ]
 rm /etc/snapgate/faked-fault
 expect 0 "account \`shared\` stays" snapgate remove-client three2
 diff /tmp/others "$keys"
-[ "$(stat -c '%U %a' /srv/backups/three2)" = 'root 700' ] && [ -d /srv/backups/three2/snapshots ]
-[ ! -e "$spool/$uid/published-three2" ] && [ -e "$spool/$uid/published-one" ] && [ -e "$spool/$uid/published-four" ]
+[ "$(stat -c '%U %a' /srv/backups/three2)" = 'root 700' ]
+[ -d /srv/backups/three2/snapshots ]
+[ ! -e "$spool/$uid/published-three2" ]
+[ -e "$spool/$uid/published-one" ]
+[ -e "$spool/$uid/published-four" ]
 expect 0 "" pushes_as id_backup
 # So nobody takes it up without a look.
 refuses 77 "Take up a repository again" snapgate add-client three2 --key-file ~me/.ssh/seventh.pub --user shared --shared-account
@@ -213,6 +218,7 @@ rm /etc/snapgate/policies/four.yaml
 expect 0 "/srv/backups/four was the account's, too" snapgate remove-client one
 getent passwd shared && exit 1
 [ ! -e "$keys" ]
-[ "$(stat -c '%U %a' /srv/backups/four)" = 'root 700' ] && [ -d /srv/backups/four/snapshots ]
+[ "$(stat -c '%U %a' /srv/backups/four)" = 'root 700' ]
+[ -d /srv/backups/four/snapshots ]
 [ -z "$(find /srv/backups -maxdepth 1 -uid "$uid")" ]
 say "they come and go alone"

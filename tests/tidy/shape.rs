@@ -109,3 +109,32 @@ fn nothing_is_unsafe_and_no_lint_is_switched_off_in_silence() {
         assert_eq!(dangers(tokens("planted", planted)), expected, "{planted}");
     }
 }
+
+/// Whether a line of a script tries several things, of which `set -e` heeds the last alone (bash(1)).
+fn tries_in_vain(line: &str) -> bool {
+    let line = line.trim();
+    let tries = |part: &str| ["[ ", "[[ ", "grep -q", "cmp "].iter().any(|word| part.starts_with(word));
+    let ends = |part: &str| ["exit", "fail", "return", "break", "continue", "{"].iter().any(|word| part.starts_with(word));
+    let Some((_, last)) = line.rsplit_once(" && ") else { return false };
+    tries(line) && !line.contains("||") && !ends(last)
+}
+
+#[test]
+fn a_script_tries_one_thing_a_line() {
+    let vain = ["[ a = b ] && [ c = c ]", "    grep -q a b && grep -q c d", "[ -e a ] && rm a"];
+    let good =
+        ["[ a = b ]", "[ a = b ] && exit 1", "[ a ] && [ b ] || fail 'no'", "if [ a ] && [ b ]; then", "grep a b && { cat b; exit 1; }"];
+    assert!(vain.iter().all(|line| tries_in_vain(line)) && !good.iter().any(|line| tries_in_vain(line)));
+    let mut scripts: Vec<_> = ["tests/support", "tests/support/package", "tests/support/ways", "packaging", "packaging/debian"]
+        .iter()
+        .flat_map(|dir| fs::read_dir(root().join(dir)).unwrap().map(|entry| entry.unwrap().path()))
+        .filter(|path| path.is_file() && fs::read_to_string(path).is_ok_and(|text| text.starts_with("#!") || name(path).ends_with(".sh")))
+        .collect();
+    scripts.sort();
+    assert!(scripts.len() > 15, "{scripts:?}");
+    for script in scripts {
+        let text = fs::read_to_string(&script).unwrap();
+        let found: Vec<_> = text.lines().enumerate().filter(|(_, line)| tries_in_vain(line)).collect();
+        assert!(found.is_empty(), "{}: {found:?}", script.display());
+    }
+}

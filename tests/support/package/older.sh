@@ -44,7 +44,8 @@ older_and_back() {
         cp $ledger /tmp/ledger
         if snapgate log --help >/dev/null 2>&1; then is "$(snapgate log kept --outcome published --json | wc -l)" "$pushes"; fi
         snapgate restore --client kept --to "/root/back-$pushes" "$(ls $repository/snapshots | head -1)" >/tmp/said 2>&1 || { cat /tmp/said; fail "restore by $1"; }
-        grep -q precious "/root/back-$pushes/file" && is "$(wc -l <"/root/back-$pushes/changes")" 1
+        grep -q precious "/root/back-$pushes/file"
+        is "$(wc -l <"/root/back-$pushes/changes")" 1
         rm -r "/root/back-$pushes"
     }
     refused_by() {
