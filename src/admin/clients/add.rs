@@ -64,6 +64,8 @@ struct Plan<'a> {
     account: String,
     /// Another client that has it, too.
     other: Option<ClientName>,
+    /// Its file of keys, as it is before.
+    keys: Option<String>,
     comment: String,
     repository: PathBuf,
     shown: String,
@@ -76,7 +78,6 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
     let key = given(orders.key.as_deref(), orders.key_file.as_deref())?;
     let (site, _taken) = begin(directory, "adding a client")?;
     let others = Others::of(directory, &site, &orders.client)?;
-    another_s(&others, &key)?;
     let plan = plan(directory, &site, orders, (key, &others))?;
     let found = plan.found()?;
     let left = steps(plan.wish(), &found).map_err(|what| (what, exit::REFUSED))?;
@@ -107,6 +108,9 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, (key, other
         let help = "use small letters, digits, `_` and `-`, beginning with a letter; --user names another account than the client";
         return Err((format!("`{shown}` cannot be an account's name\n{help}"), exit::USAGE));
     }
+    let path = clients::key_file(directory, &account);
+    let keys = clients::read(&path).map_err(|error| failed("reading", &path, &error))?;
+    another_s(others, &key, keys.as_deref().unwrap_or_default())?;
     let is_host = |text: &String| names_a_host(text);
     if let Some(bad) = orders.host.iter().chain([&orders.alias]).find(|text| !is_host(text)) {
         return Err((format!("`{}` is no host's name", crate::terms::text::printable(bad.as_bytes())), exit::USAGE));
@@ -143,7 +147,7 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, (key, other
     let shown = printable_path(&repository);
     let comment = comment(client);
     let other = others.with(&account).map(|other| other.client.clone());
-    Ok(Plan { directory, site, orders, key, account, other, comment, repository, shown, gate, policy })
+    Ok(Plan { directory, site, orders, key, account, other, keys, comment, repository, shown, gate, policy })
 }
 
 impl Plan<'_> {
@@ -177,7 +181,6 @@ impl Plan<'_> {
             other: self.other.as_ref().map(ToString::to_string),
             comment: entry.comment,
         });
-        let keys = clients::read(&self.key_file()).map_err(|error| failed("reading", &self.key_file(), &error))?.unwrap_or_default();
         let own = config::load_policy(self.directory, self.site, &self.orders.client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
         let is_same = |own: &Policy| own.user == self.account && own.keys.as_ref().is_none_or(|keys| keys.contains(&self.key.fingerprint));
         Ok(Found {
@@ -185,7 +188,7 @@ impl Plan<'_> {
             group_is_taken: accounts::group(&self.account).map_err(lists)?.is_some(),
             place: clients::place(&self.repository).map_err(|error| failed("looking at", &self.repository, &error))?,
             // One that ends on a date is not made to last. One for a client that is gone lets nobody in.
-            has_key: keyfile::keys(&keys).iter().any(|(key, line)| {
+            has_key: keyfile::keys(self.keys.as_deref().unwrap_or_default()).iter().any(|(key, line)| {
                 let is_its = keyfile::names(line).is_none_or(|client| client == self.orders.client);
                 key.fingerprint == self.key.fingerprint && is_its
             }),
@@ -215,8 +218,7 @@ impl Plan<'_> {
             Step::Key => {
                 self.keys_directory()?;
                 let path = self.key_file();
-                let text = clients::read(&path).map_err(|error| step_failed("reading", &path, &error))?.unwrap_or_default();
-                let text = keyfile::with(&text, &self.key, &self.line());
+                let text = keyfile::with(self.keys.as_deref().unwrap_or_default(), &self.key, &self.line());
                 let written = clients::write(&path, &text, Owner { user: 0, group: 0, mode: 0o644 });
                 written.map_err(|error| step_failed("writing", &path, &error))
             }
@@ -243,7 +245,7 @@ impl Plan<'_> {
         for step in made.iter().rev() {
             let undone = match step {
                 Step::Policy => clients::gone(&clients::policy_file(self.directory, client)).map_err(|error| error.to_string()),
-                Step::Key => self.without_key(),
+                Step::Key => self.keys_as_before(),
                 Step::Repository => match clients::unmade(&self.repository) {
                     Ok(()) => Ok(()),
                     Err(error) => Err(error.to_string()),
@@ -265,14 +267,12 @@ impl Plan<'_> {
         format!("{client}: {what}\n{all}{}; mend that and run it again", left.concat())
     }
 
-    fn without_key(&self) -> Result<(), String> {
+    /// A line may have been replaced by the client's, and so the whole file comes back.
+    fn keys_as_before(&self) -> Result<(), String> {
         let path = self.key_file();
-        let Some(text) = clients::read(&path).map_err(|error| error.to_string())? else { return Ok(()) };
-        let text = keyfile::without(&text, &[&self.key.fingerprint]);
-        let changed = if text.trim().is_empty() {
-            clients::gone(&path)
-        } else {
-            clients::write(&path, &text, Owner { user: 0, group: 0, mode: 0o644 })
+        let changed = match &self.keys {
+            Some(text) => clients::write(&path, text, Owner { user: 0, group: 0, mode: 0o644 }),
+            None => clients::gone(&path),
         };
         changed.map_err(|error| error.to_string())
     }

@@ -49,17 +49,24 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
     let client = &orders.client;
     let policy = policy(directory, &site, client)?;
     let others = Others::of(directory, &site, client)?;
-    another_s(&others, &key)?;
+    // A policy that cannot be read may have the account, too: then whose a line is could not be told,
+    // and a key would stay that has to end.
+    orders.end.map_or(Ok(()), |_| others.all_read())?;
     let now = clock::now();
     let until = orders.end.map(|end| ending(end, now, &policy)).transpose()?;
     let path = clients::key_file(directory, &policy.user);
     let old = clients::read(&path).map_err(|error| failed("reading", &path, &error))?.unwrap_or_default();
+    another_s(&others, &key, &old)?;
 
     // Of several clients' keys in one file only this one's are touched.
     let is_alone = others.unread.is_none() && others.with(&policy.user).is_none();
     let is_its = |other: &PublicKey, line: &str| {
         other.fingerprint != key.fingerprint && keyfile::is_of(&policy, &others.policies, is_alone, (other, line))
     };
+    let is_nobodys = |(other, line): &(PublicKey, &str)| {
+        other.fingerprint != key.fingerprint && keyfile::is_nobodys(&policy, &others.policies, is_alone, (other, line))
+    };
+    let unsure: Vec<Fingerprint> = keyfile::keys(&old).into_iter().filter(is_nobodys).map(|(other, _)| other.fingerprint).collect();
     let has_ended = |line: &str| keyfile::ends(line).is_some_and(|end| end <= now);
     let its: Vec<(PublicKey, &str)> = keyfile::keys(&old).into_iter().filter(|(other, line)| is_its(other, line)).collect();
     let ended: Vec<&Fingerprint> = its.iter().filter(|(_, line)| has_ended(line)).map(|(other, _)| &other.fingerprint).collect();
@@ -86,7 +93,7 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
             .and_then(|_| clients::write(&path, &text, Owner { user: 0, group: 0, mode: 0o644 }));
         written.map_err(|error| failed("writing", &path, &error))?;
     }
-    Ok(indexed(directory, &site, told(orders, &policy, &key, &ending, until, &path)))
+    Ok(indexed(directory, &site, told(orders, &policy, &key, (&ending, &unsure), until, &path)))
 }
 
 /// A key that may do nothing but restore is not the one that is changed.
@@ -124,11 +131,19 @@ fn line(old: &str, policy: &Policy, others: &Others, key: &PublicKey) -> Result<
     Ok(keyfile::line(key, is_shared.then_some((gate.as_str(), &policy.client)), None))
 }
 
-fn told(orders: &Orders, policy: &Policy, key: &PublicKey, ending: &[Fingerprint], until: Option<DateTime<Utc>>, path: &Path) -> String {
+/// What was done: to the keys that end, and of those of which nothing says whose they are.
+fn told(
+    orders: &Orders,
+    policy: &Policy,
+    key: &PublicKey,
+    (ending, unsure): (&[Fingerprint], &[Fingerprint]),
+    until: Option<DateTime<Utc>>,
+    path: &Path,
+) -> String {
     let client = &orders.client;
     let mut text = format!("{client}: key {} may come\n", key.fingerprint);
     match until {
-        Some(until) if ending.is_empty() => {
+        Some(until) if ending.is_empty() && unsure.is_empty() => {
             let account = &policy.user;
             text.push_str(&format!(
                 "  no other key of its is in {}, so none ends at {}; one in `{account}`'s own ~/.ssh/authorized_keys is removed there\n",
@@ -140,6 +155,13 @@ fn told(orders: &Orders, policy: &Policy, key: &PublicKey, ending: &[Fingerprint
             ending.iter().for_each(|key| text.push_str(&format!("  key {key} ends at {}\n", until.format("%Y-%m-%d %H:%M UTC"))))
         }
         None => text.push_str("  those before it stay; `snapgate rotate-key` would end them\n"),
+    }
+    if until.is_some() && !unsure.is_empty() {
+        unsure.iter().for_each(|key| text.push_str(&format!("  key {key} stays: nothing says which client of the account has it\n")));
+        text.push_str(&format!(
+            "  list the keys of each client under `keys:` in its policy, and run it again; or remove the lines from {} yourself\n",
+            printable_path(path)
+        ));
     }
     text
 }

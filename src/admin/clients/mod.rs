@@ -16,6 +16,7 @@ use crate::act::clients::{self, Taken};
 use crate::act::store::{self, Lock, Repository};
 use crate::act::{config, inspect};
 use crate::decide::clients::key::PublicKey;
+use crate::decide::clients::keyfile;
 use crate::decide::policy::yaml::Fault;
 use crate::decide::policy::{Policy, Site};
 use crate::terms::limits::MAX_PUBLIC_KEY;
@@ -68,6 +69,8 @@ fn given(key: Option<&str>, file: Option<&Path>) -> Result<PublicKey, Printed> {
 
 /// The other clients that there are.
 struct Others {
+    /// All of them, whatever their policies say.
+    names: Vec<ClientName>,
     policies: Vec<Policy>,
     /// A policy that cannot be read: it may speak of the same account or place.
     unread: Option<Fault>,
@@ -76,14 +79,23 @@ struct Others {
 impl Others {
     fn of(directory: &Path, site: &Site, client: &ClientName) -> Result<Self, Printed> {
         let all = config::all_policies(directory, site).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-        let (mut policies, mut unread) = (Vec::new(), None);
-        for (_, other) in all.into_iter().filter(|(other, _)| other != client) {
+        let (mut names, mut policies, mut unread) = (Vec::new(), Vec::new(), None);
+        for (name, other) in all.into_iter().filter(|(other, _)| other != client) {
+            names.push(name);
             match other {
                 Ok(other) => policies.push(other),
                 Err(fault) => unread = Some(fault),
             }
         }
-        Ok(Self { policies, unread })
+        Ok(Self { names, policies, unread })
+    }
+
+    /// Refuses where a policy cannot be read.
+    fn all_read(&self) -> Result<(), Printed> {
+        match &self.unread {
+            Some(fault) => Err((format!("another policy may share what this one has, and cannot be read\n{fault}"), exit::CONFIG)),
+            None => Ok(()),
+        }
     }
 
     /// One that has the account, too.
@@ -92,13 +104,14 @@ impl Others {
     }
 }
 
-/// Refuses a key that another client has: which of them it speaks for could not be told.
-fn another_s(others: &Others, key: &PublicKey) -> Result<(), Printed> {
-    let keys = |other: &&Policy| other.keys.iter().chain(&other.restore.keys).flatten().any(|other| *other == key.fingerprint);
-    match others.policies.iter().find(keys) {
+/// Refuses a key that another client has, by its policy or by the key's line in the account's file:
+/// which of them it speaks for could not be told.
+fn another_s(others: &Others, key: &PublicKey, text: &str) -> Result<(), Printed> {
+    let by_policy = others.policies.iter().find(|other| keyfile::lists(other, key)).map(|other| other.client.clone());
+    match by_policy.or_else(|| keyfile::named(text, key).into_iter().find(|named| others.names.contains(named))) {
         Some(other) => {
             let help = "make the client a key of its own: ssh-keygen -t ed25519";
-            Err((format!("{} has this key already\n{help}", other.client), exit::REFUSED))
+            Err((format!("{other} has this key already\n{help}"), exit::REFUSED))
         }
         None => Ok(()),
     }

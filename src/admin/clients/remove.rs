@@ -72,9 +72,7 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     let policy = policy(directory, &site, client)?;
     let entry = accounts::account(&policy.user).map_err(|error| failed("reading", Path::new("/etc/passwd"), &error))?;
     let others = Others::of(directory, &site, client)?;
-    if let Some(fault) = &others.unread {
-        return Err((format!("another policy may share what this one has, and cannot be read\n{fault}"), exit::CONFIG));
-    }
+    others.all_read()?;
     let is_ours = entry.as_ref().is_some_and(|entry| entry.uid != 0 && is_a_client_s(&entry.comment));
     let goes = is_ours && entry.as_ref().is_some_and(|entry| entry.comment == comment(client)) && others.with(&policy.user).is_none();
     let shuts = goes || (is_ours && within(&others.policies, &policy.path).is_none());

@@ -35,6 +35,7 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     super::mounted(&policy, &site)?;
     let account = accounts::account(&policy.user).map_err(|error| failed("reading", Path::new("/etc/passwd"), &error))?;
     let step = |name: &str| clients::after(directory, name).map_err(|what| (what, exit::INTERNAL));
+    let renamed = renamed(directory, &policy.user, old, new)?;
     let moves = moves(directory, &site, &policy, account.as_ref(), new)?;
     let due = moves.as_ref().filter(|moves| moves.is_due);
     let _held = match due {
@@ -50,7 +51,11 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
         clients::change(directory, &site, old, &[("user", Some(&user))]).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
     }
     step("user")?;
-    named_in_keys(directory, &policy.user, old, new)?;
+    if let Some(text) = renamed {
+        let path = clients::key_file(directory, &policy.user);
+        let written = clients::write(&path, &text, Owner { user: 0, group: 0, mode: 0o644 });
+        written.map_err(|error| failed("writing", &path, &error))?;
+    }
     step("keys")?;
     if account.as_ref().is_some_and(|account| account.comment == comment(old)) {
         accounts::describe(&policy.user, &comment(new)).map_err(|what| (what, exit::BUSY))?;
@@ -111,10 +116,18 @@ fn names(keys: &str, client: &ClientName) -> bool {
     keys.lines().any(|line| keyfile::names(line).is_some_and(|named| named == *client))
 }
 
-/// The lines that name the client, where several use the account.
-fn named_in_keys(directory: &Path, account: &str, old: &ClientName, new: &ClientName) -> Result<(), Printed> {
-    let Some(text) = keys(directory, account)?.filter(|text| names(text, old)) else { return Ok(()) };
-    let path = clients::key_file(directory, account);
+/// The account's file of keys with the new name; `None` where no line has the old one, as is so where
+/// nobody else uses the account.
+fn renamed(directory: &Path, account: &str, old: &ClientName, new: &ClientName) -> Result<Option<String>, Printed> {
+    let Some(text) = keys(directory, account)?.filter(|text| names(text, old)) else { return Ok(None) };
     let renamed = keyfile::renamed(&text, old, new);
-    clients::write(&path, &renamed, Owner { user: 0, group: 0, mode: 0o644 }).map_err(|error| failed("writing", &path, &error))
+    if names(&renamed, old) {
+        let shown = printable_path(&clients::key_file(directory, account));
+        let help = format!("write its command= as `snapgate-shell --client {old}`, and run it again");
+        return Err((
+            format!("a line of `{shown}` is for {old} and is written in a way that snapgate cannot change\n{help}"),
+            exit::REFUSED,
+        ));
+    }
+    Ok(Some(renamed))
 }

@@ -74,24 +74,43 @@ pub fn names(line: &str) -> Option<ClientName> {
     }
 }
 
+/// The clients that the lines of this key say they are for.
+pub fn named(text: &str, key: &PublicKey) -> Vec<ClientName> {
+    keys(text).into_iter().filter(|(other, _)| other.fingerprint == key.fingerprint).filter_map(|(_, line)| names(line)).collect()
+}
+
 /// The file with another name for a client, in the lines that are for it.
 pub fn renamed(text: &str, old: &ClientName, new: &ClientName) -> String {
     let named = |line: &str| {
-        let (options, key) = line.split_at(found(line)?.0);
-        // The name is the last word of what is forced, and so before a quote.
-        let changed = options.replacen(&format!("--client {old}\""), &format!("--client {new}\""), 1) + key;
-        (names(line)? == *old && names(&changed)? == *new).then_some(changed)
+        names(line).filter(|client| client == old)?;
+        // However the words are spaced and quoted, the name is where another one makes it the other's.
+        line.match_indices(old.as_str()).find_map(|(at, _)| {
+            let (before, rest) = line.split_at_checked(at)?;
+            let changed = format!("{before}{new}{}", rest.strip_prefix(old.as_str())?);
+            (names(&changed)? == *new).then_some(changed)
+        })
     };
     text.lines().map(|line| named(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+/// Whether nothing says whose the key of a line is, and it may be this client's as well as another's
+/// of the account.
+pub fn is_nobodys(own: &Policy, others: &[Policy], alone: bool, (key, line): (&PublicKey, &str)) -> bool {
+    let is_anothers = others.iter().any(|other| lists(other, key));
+    own.keys.is_none() && names(line).is_none() && !is_anothers && !is_of(own, others, alone, (key, line))
+}
+
+/// Whether a policy names this key, for whatever it may be used.
+pub fn lists(policy: &Policy, key: &PublicKey) -> bool {
+    policy.keys.iter().chain(&policy.restore.keys).flatten().any(|listed| *listed == key.fingerprint)
 }
 
 /// Whether the key of a line is this client's. The policies say so first, then the line. Where
 /// neither does, it is whose the account is, if that is one client's `alone`.
 pub fn is_of(own: &Policy, others: &[Policy], alone: bool, (key, line): (&PublicKey, &str)) -> bool {
-    let lists = |policy: &Policy| policy.keys.iter().chain(&policy.restore.keys).flatten().any(|listed| *listed == key.fingerprint);
     match names(line) {
-        _ if lists(own) => true,
-        _ if others.iter().any(lists) => false,
+        _ if lists(own, key) => true,
+        _ if others.iter().any(|other| lists(other, key)) => false,
         Some(client) => client == own.client,
         None => alone && own.keys.is_none(),
     }
@@ -181,8 +200,28 @@ mod tests {
             assert_eq!(names(&line).map(|client| client.to_string()).as_deref(), client, "{command}");
         }
         let other = format!("command=\"snapgate-shell --config /c --client web1\",no-pty {GOOD}\n");
-        let shop = other.replace("web1", "shop");
-        assert_eq!(super::renamed(&other, &"web1".parse().unwrap(), &"shop".parse().unwrap()), shop);
+        for (spaced, by) in [
+            (other.clone(), "shop"),
+            (other.replace("--client ", "--client  "), "shop"),
+            (other.replace("web1\"", "web1 \""), "shop"),
+            (other.replace(" --client ", "\t--client\t"), "web10"),
+            (other.replace("/c ", "/web1 ").replace("command=\"", "from=\"web1\",Command=\" /web1/"), "a"),
+            (other.replace("client web1", "client c"), "d"),
+        ] {
+            let old = names(&spaced).unwrap();
+            let renamed = super::renamed(&spaced, &old, &by.parse().unwrap());
+            assert_eq!(names(&renamed).unwrap().to_string(), by, "{renamed}");
+            assert_eq!(super::renamed(&renamed, &by.parse().unwrap(), &old), spaced, "nothing else is another");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_key_say_which_clients_it_is_for() {
+        let by = |text: &str, client: &str| line(&key(text), Some(("/usr/bin/snapgate-shell", &client.parse().unwrap())), None) + "\n";
+        let text = by(OTHER, "web1") + &by(GOOD, "web2") + &line(&key(GOOD), None, None) + "\n" + &by(GOOD, "web3");
+        let told: Vec<_> = named(&text, &key(GOOD)).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["web2", "web3"]);
+        assert_eq!(named("", &key(GOOD)), []);
     }
 
     #[test]
@@ -196,19 +235,23 @@ mod tests {
         let (listed, keyed) = (policy("web1", &listing), policy("web1", &format!("user: a\nkeys: [{}]\n", key(OTHER).fingerprint)));
         let by = |client: &str| line(&good, Some(("/usr/bin/snapgate-shell", &client.parse().unwrap())), None);
         let plain = line(&good, None, None);
+        let (its, anothers, nobodys) = ((true, false), (false, false), (false, true));
         for (own, others, alone, line, expected) in [
-            (&listed, vec![web2.clone()], false, &plain, true),
-            (&web1, vec![policy("web2", &listing)], true, &by("web1"), false),
-            (&web1, vec![policy("web2", &restoring)], true, &plain, false),
-            (&web1, vec![web2.clone()], false, &by("web1"), true),
-            (&keyed, vec![web2.clone()], false, &by("web1"), true),
-            (&web1, vec![web2.clone()], false, &by("web2"), false),
-            (&web1, vec![], true, &by("web10"), false),
-            (&web1, vec![web2.clone()], false, &plain, false),
-            (&web1, vec![], true, &plain, true),
-            (&keyed, vec![], true, &plain, false),
+            (&listed, vec![web2.clone()], false, &plain, its),
+            (&web1, vec![policy("web2", &listing)], true, &by("web1"), anothers),
+            (&web1, vec![policy("web2", &restoring)], true, &plain, anothers),
+            (&web1, vec![policy("web2", &restoring)], false, &plain, anothers),
+            (&web1, vec![web2.clone()], false, &by("web1"), its),
+            (&keyed, vec![web2.clone()], false, &by("web1"), its),
+            (&web1, vec![web2.clone()], false, &by("web2"), anothers),
+            (&web1, vec![], true, &by("web10"), anothers),
+            (&web1, vec![web2.clone()], false, &plain, nobodys),
+            (&web1, vec![], true, &plain, its),
+            (&keyed, vec![], true, &plain, anothers),
+            (&keyed, vec![web2.clone()], false, &plain, anothers),
         ] {
-            assert_eq!(is_of(own, &others, alone, (&good, line)), expected, "{line} {others:?}");
+            let told = (is_of(own, &others, alone, (&good, line)), is_nobodys(own, &others, alone, (&good, line)));
+            assert_eq!(told, expected, "{line} {others:?}");
         }
     }
 
