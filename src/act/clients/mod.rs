@@ -160,15 +160,37 @@ pub fn close(path: &Path, user: u32) -> io::Result<bool> {
     Ok(true)
 }
 
-/// The directories in the store that are this account's.
-pub fn of_account(store: &Path, user: u32) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(store)? {
-        let entry = entry?;
-        let stat = entry.metadata()?;
-        found.extend((stat.is_dir() && stat.uid() == user).then(|| entry.path()));
+/// Whether it is a directory of root's that nobody else can enter.
+pub fn is_shut(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == 0 && found.mode() & 0o077 == 0)
+}
+
+/// The directories in the store that are this account's, and what could not be looked at: a disk that is
+/// dead is somebody else's.
+pub fn of_account(store: &Path, user: u32) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
+    let entries = match fs::read_dir(store) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return (found, unseen),
+        Err(error) => return (found, vec![(store.to_path_buf(), error)]),
+    };
+    for entry in entries {
+        let (path, looked) = match entry {
+            Ok(entry) => (entry.path(), entry.metadata()),
+            Err(error) => (store.to_path_buf(), Err(error)),
+        };
+        match looked {
+            Ok(stat) if stat.is_dir() && stat.uid() == user => found.push(path),
+            Err(error) if error.kind() != ErrorKind::NotFound => unseen.push((path, error)),
+            _ => {}
+        }
     }
-    Ok(found)
+    (found, unseen)
+}
+
+/// What tells a directory from others in the same store, whatever it is called.
+pub fn number(path: &Path) -> io::Result<u64> {
+    fs::symlink_metadata(path).map(|found| found.ino())
 }
 
 /// Calls something by another name, in whose place nothing stands.
@@ -194,5 +216,29 @@ pub fn unmade(path: &Path) -> io::Result<()> {
     match fs::remove_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_gone_or_cannot_be_read_keeps_no_client() {
+        let work = tempfile::tempdir().unwrap();
+        let (store, file) = (work.path().join("store"), work.path().join("file"));
+        let user = nix::unistd::geteuid().as_raw();
+        let looked = |store: &Path, user| {
+            let (found, unseen) = of_account(store, user);
+            (found, unseen.into_iter().map(|(path, _)| path).collect::<Vec<_>>())
+        };
+        assert_eq!(looked(&store, user), (vec![], vec![]));
+        fs::write(&file, "").unwrap();
+        assert_eq!(looked(&file, user), (vec![], vec![file.clone()]));
+        fs::create_dir_all(store.join("web1")).unwrap();
+        fs::write(store.join("file"), "").unwrap();
+        std::os::unix::fs::symlink("/nowhere", store.join("link")).unwrap();
+        assert_eq!(looked(&store, user), (vec![store.join("web1")], vec![]));
+        assert_eq!(looked(&store, user + 1), (vec![], vec![]));
     }
 }

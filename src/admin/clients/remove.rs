@@ -50,6 +50,8 @@ struct Plan<'a> {
     /// for, and its number is another's then.
     shuts: bool,
     destroy: bool,
+    /// What stands in the store and is the account's, though no policy says so any more.
+    forgotten: Vec<PathBuf>,
     shown: String,
     /// What could not be done, and is no reason to stop.
     notes: RefCell<Vec<String>>,
@@ -76,6 +78,11 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     let is_ours = entry.as_ref().is_some_and(|entry| entry.uid != 0 && is_a_client_s(&entry.comment));
     let goes = is_ours && entry.as_ref().is_some_and(|entry| entry.comment == comment(client)) && others.with(&policy.user).is_none();
     let shuts = goes || (is_ours && within(&others.policies, &policy.path).is_none());
+    let (forgotten, unseen) = match &entry {
+        Some(entry) if goes => clients::of_account(&site.store, entry.uid),
+        _ => Default::default(),
+    };
+    let real = inspect::real(&policy.path);
     let plan = Plan {
         directory,
         site: &site,
@@ -85,8 +92,9 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
         goes,
         shuts,
         destroy: destroy.is_some(),
+        forgotten: forgotten.into_iter().filter(|path| inspect::real(path) != real).collect(),
         shown: printable_path(&policy.path),
-        notes: RefCell::default(),
+        notes: RefCell::new(unseen.iter().map(unseen_note).collect()),
     };
     plan.vetted()?;
     let mut text = format!("{client}:\n");
@@ -112,9 +120,7 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
     if !plan.goes && plan.entry.is_some() {
         let _ = writeln!(text, "  the account `{}` {would}: it was not made for this client alone", policy.user);
     }
-    if !plan.destroy {
-        let _ = writeln!(text, "  {} {would}, with all snapshots{}", plan.shown, if plan.shuts { ", for root alone" } else { "" });
-    }
+    text.push_str(&plan.left(*dry_run, would));
     for what in plan.notes.take() {
         let _ = writeln!(text, "  note: {}", what.replace('\n', "\n  "));
     }
@@ -126,6 +132,11 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
         return Ok((text, 0));
     }
     Ok(indexed(directory, &site, text))
+}
+
+/// What could not be looked at, and may be the account's.
+fn unseen_note((path, error): &(PathBuf, std::io::Error)) -> String {
+    format!("`{}` could not be looked at, and stays as it is: {error}", printable_path(path))
 }
 
 /// One of these clients whose repository is there, by whatever name.
@@ -150,6 +161,9 @@ impl Plan<'_> {
         }
         if self.repository().is_some_and(|repository| repository.is_busy()) {
             return Err(busy(&policy.client));
+        }
+        for path in &self.forgotten {
+            super::is_roots_alone(path)?;
         }
         // Root shuts it: who could put something else in its place would leave the snapshots to whoever
         // gets the account's number next.
@@ -249,15 +263,30 @@ impl Plan<'_> {
         uid.map_or(Ok(false), |uid| clients::close(path, uid)).map(drop).map_err(|error| failed("shutting", path, &error))
     }
 
-    /// What stands in the store and is the account's, though no policy says so any more.
+    /// What no policy speaks of any more is root's, too.
     fn forgotten(&self, uid: u32) -> Result<(), Printed> {
-        let store = &self.site.store;
-        for path in clients::of_account(store, uid).map_err(|error| failed("looking into", store, &error))? {
-            super::is_roots_alone(&path)?;
-            clients::close(&path, uid).map_err(|error| failed("shutting", &path, &error))?;
-            self.notes.borrow_mut().push(format!("{} was the account's, too, and stays, for root alone", printable_path(&path)));
+        for path in &self.forgotten {
+            clients::close(path, uid).map_err(|error| failed("shutting", path, &error))?;
         }
         Ok(())
+    }
+
+    /// What stays, and for whom, as it is afterwards.
+    fn left(&self, dry_run: bool, would: &str) -> String {
+        let mut text = String::new();
+        if !self.destroy {
+            let place = clients::place(&self.policy.path);
+            let is_its = matches!((&place, &self.entry), (Ok(Place::Directory(owner, _)), Some(entry)) if *owner == entry.uid);
+            let is_shut = self.shuts && (clients::is_shut(&self.policy.path) || (dry_run && is_its));
+            let _ = match place {
+                Ok(Place::Missing) => writeln!(text, "  {} is not there, and so no snapshot", self.shown),
+                _ => writeln!(text, "  {} {would}, with all snapshots{}", self.shown, if is_shut { ", for root alone" } else { "" }),
+            };
+        }
+        for path in self.forgotten.iter().filter(|path| dry_run || clients::is_shut(path)) {
+            let _ = writeln!(text, "  {} is the account's, too, and {would}, for root alone", printable_path(path));
+        }
+        text
     }
 
     fn spool(&self, uid: u32) -> Result<(), Printed> {
