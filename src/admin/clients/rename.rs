@@ -1,7 +1,8 @@
 //! `snapgate rename-client`: another name for a client, its policy and its repository. The account
 //! keeps its own, so that nothing is to be changed on the client.
 //!
-//! The policy has the new name last. A run that was killed before goes on when it is run again.
+//! The policy has the new name last. A run that was killed before goes on when it is run again: what it
+//! was about to move stands in a file of root's. What an account can write decides nothing here.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ use crate::decide::clients::{comment, keyfile};
 use crate::decide::policy::{Policy, Site};
 use crate::terms::text::printable_path;
 use crate::terms::{ClientName, exit};
+
+/// Says in the directory of settings what is being moved, until the policy has its new name.
+const MOVING: &str = ".renaming";
 
 /// Calls a client by another name.
 pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Result<Printed, Printed> {
@@ -64,12 +68,18 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     // It says that there was a snapshot, where the repository is not to be seen.
     let told = account.map_or(Ok(()), |account| spool::rename_client(&site.spool, account.uid, old, new));
     step("spool")?;
+    let moving = directory.join(MOVING);
     if let Some(Moves { from, to, .. }) = due {
+        let text = record(old, new, from).map_err(|error| failed("looking at", from, &error))?;
+        let written = clients::write(&moving, &text, Owner { user: 0, group: 0, mode: 0o600 });
+        written.map_err(|error| failed("writing", &moving, &error))?;
+        step("record")?;
         clients::rename(from, to).map_err(|error| failed("renaming", from, &error))?;
     }
     step("repository")?;
     let source = clients::policy_file(directory, old);
     clients::rename(&source, &target).map_err(|error| failed("renaming", &source, &error))?;
+    clients::gone(&moving).map_err(|error| failed("removing", &moving, &error))?;
     let place = printable_path(moves.as_ref().map_or(&policy.path, |moves| &moves.to));
     let mut text = format!("{old} is {new} now: its repository is {place}, and its account is `{}` as before\n", policy.user);
     if let Err(error) = told {
@@ -96,15 +106,25 @@ fn moves(directory: &Path, site: &Site, policy: &Policy, account: Option<&Entry>
     let place = |path: &Path| clients::place(path).map_err(|error| failed("looking at", path, &error));
     let (from_is, to_is) = (place(&from)?, place(&to)?);
     let is_its = |place: Place| matches!((place, account), (Place::Directory(owner, _), Some(account)) if owner == account.uid);
-    // A run that was killed has moved it after all that says the old name. Otherwise it is another's,
-    // which an account with several clients may have as well.
-    let says_old = account.is_some_and(|account| account.comment == comment(old) || spool::was_published(&site.spool, account.uid, old))
-        || names(&keys(directory, &policy.user)?.unwrap_or_default(), old);
-    let is_moved = from_is == Place::Missing && is_its(to_is) && !says_old;
+    // A run that was killed may have moved it. Otherwise it is another's, which an account with several
+    // clients may have as well.
+    let is_recorded = || {
+        let moving = directory.join(MOVING);
+        let said = clients::read(&moving).map_err(|error| failed("reading", &moving, &error))?;
+        Ok::<_, Printed>(said.is_some() && said == record(old, new, &to).ok())
+    };
+    let is_moved = from_is == Place::Missing && is_its(to_is) && is_recorded()?;
     if !is_moved && to_is != Place::Missing {
-        return Err((format!("`{}` is there already\nmove it away", printable_path(&to)), exit::REFUSED));
+        let [from, to] = [&from, &to].map(printable_path);
+        let help = format!("look whose it is: call it `{from}` again if it is {old}'s and nothing has that name, or else something new");
+        return Err((format!("`{to}` is there already\n{help}"), exit::REFUSED));
     }
     Ok(Some(Moves { is_due: is_its(from_is), from, to }))
+}
+
+/// What is written of a repository that is about to have the new name, or has it.
+fn record(old: &ClientName, new: &ClientName, repository: &Path) -> std::io::Result<String> {
+    clients::number(repository).map(|number| format!("{old} {new} {number}\n"))
 }
 
 fn keys(directory: &Path, account: &str) -> Result<Option<String>, Printed> {
