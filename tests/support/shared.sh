@@ -52,6 +52,20 @@ say "several clients with one account"
 adds one --key "$key" --user shared --shared-account
 refuses 77 "has this key already" snapgate add-client two --key "$key" --user shared --shared-account
 refuses 77 "one has the account" snapgate add-client two --key "$second" --user shared
+# A key's line says whose it is where no policy does, and where that cannot be read.
+cp /etc/snapgate/policies/one.yaml /tmp/one.yaml
+sed -i '/^keys:/d' /etc/snapgate/policies/one.yaml
+refuses 77 "one has this key already" snapgate add-client two --key "$key" --user shared --shared-account
+echo 'kyes: []' >>/etc/snapgate/policies/one.yaml
+refuses 77 "one has this key already" snapgate add-client two --key "$key" --user shared --shared-account
+cat /tmp/one.yaml >/etc/snapgate/policies/one.yaml
+# What was replaced comes back.
+cp "$keys" /tmp/shared
+echo "restrict,command=\"/usr/bin/snapgate-shell --client gone\" $second" >>"$keys"
+fault "fail policy"
+refuses 70 "what was made before was undone" snapgate add-client two --key "$second" --user shared --shared-account
+rm /etc/snapgate/faked-fault
+cat /tmp/shared >"$keys"
 adds three --key-file ~me/.ssh/fourth.pub --user shared --shared-account
 adds three2 --key-file ~me/.ssh/seventh.pub --user shared --shared-account
 for name in one three three2; do [ "$(of "$name" | grep -c "^restrict,command=\"/usr/bin/snapgate-shell --client $name\" ssh-ed25519 ")" = 1 ]; done
@@ -93,6 +107,17 @@ sed -i '/^keys:/d' /etc/snapgate/policies/three.yaml
 expect 0 "may come" snapgate rotate-key three --key "$third" --until 2d
 others three | diff /tmp/others -
 [ "$(of three | wc -l) $(ends | wc -l)" = "3 2" ]
+cp "$keys" /tmp/shared
+# Of a bare line nothing says whose it is; it is named, and so is a policy that cannot be read.
+sed -i '/--client three"/s/,command="[^"]*"//' "$keys"
+expect 0 "nothing says which client of the account has it" snapgate rotate-key three --key "$third"
+[ "$(grep -c "key SHA256:[^ ]* stays" /tmp/said)" = 2 ]
+grep -q 'list the keys of each client under `keys:`' /tmp/said
+grep -q "no other key" /tmp/said && exit 1
+echo 'kyes: []' >>/etc/snapgate/policies/one.yaml
+refuses 78 "policies/one.yaml" snapgate rotate-key three --key "$third"
+cat /tmp/one.yaml >/etc/snapgate/policies/one.yaml
+cat /tmp/shared >"$keys"
 cat /tmp/three.yaml >/etc/snapgate/policies/three.yaml
 expect 0 "may come" snapgate add-key three --key "$third"
 others three | diff /tmp/others -
@@ -107,12 +132,18 @@ expect 0 "may come" snapgate add-key three --key-file ~me/.ssh/fourth.pub
 cat /tmp/mended >"$keys"
 
 say "another name"
-for step in keys spool repository; do
+# However a line is spaced, it is the client's.
+sed -i 's/ --client three"/ --client  three "/' "$keys"
+for step in keys spool record repository; do
     fault "kill $step"
     snapgate rename-client three four >/tmp/said 2>&1 || [ $? = 137 ]
     rm /etc/snapgate/faked-fault
 done
+sed -i 's/ --client  four "/ --client four"/' "$keys"
+# What the account makes anew decides nothing.
+install -o shared -m 600 /dev/null "/var/spool/snapgate/$(id -u shared)/published-three"
 expect 0 "three is four now" snapgate rename-client three four
+[ ! -e /etc/snapgate/.renaming ]
 others four | diff /tmp/others -
 [ "$(of four | wc -l)" = 2 ]
 before=$(published four)
@@ -215,7 +246,10 @@ expect 0 "" pushes_as id_backup
 refuses 77 "Take up a repository again" snapgate add-client three2 --key-file ~me/.ssh/seventh.pub --user shared --shared-account
 # A client that was removed by hand left its repository to the account.
 rm /etc/snapgate/policies/four.yaml
-expect 0 "/srv/backups/four was the account's, too" snapgate remove-client one
+refuses 0 "/srv/backups/four is the account's, too, and would stay" snapgate remove-client one --dry-run
+grep -qF "/srv/backups/one would stay, with all snapshots, for root alone" /tmp/said
+expect 0 "/srv/backups/four is the account's, too, and stays" snapgate remove-client one
+grep -qF "/srv/backups/one stays, with all snapshots, for root alone" /tmp/said
 getent passwd shared && exit 1
 [ ! -e "$keys" ]
 [ "$(stat -c '%U %a' /srv/backups/four)" = 'root 700' ]
