@@ -142,7 +142,7 @@ fn renamed(directory: &Path, account: &str, old: &ClientName, new: &ClientName) 
     let Some(text) = keys(directory, account)?.filter(|text| names(text, old)) else { return Ok(None) };
     let renamed = keyfile::renamed(&text, old, new);
     if names(&renamed, old) {
-        let shown = printable_path(&clients::key_file(directory, account));
+        let shown = printable_path(clients::key_file(directory, account));
         let help = format!("write its command= as `snapgate-shell --client {old}`, and run it again");
         return Err((
             format!("a line of `{shown}` is for {old} and is written in a way that snapgate cannot change\n{help}"),
