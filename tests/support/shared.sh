@@ -56,6 +56,10 @@ refuses 77 "one has the account" snapgate add-client two --key "$second" --user 
 cp /etc/snapgate/policies/one.yaml /tmp/one.yaml
 sed -i '/^keys:/d' /etc/snapgate/policies/one.yaml
 refuses 77 "one has this key already" snapgate add-client two --key "$key" --user shared --shared-account
+cp "$keys" /tmp/shared
+sed -i 's/,command="[^"]*"//' "$keys"
+refuses 77 "one has this key already" snapgate add-client two --key "$key" --user shared --shared-account
+cat /tmp/shared >"$keys"
 echo 'kyes: []' >>/etc/snapgate/policies/one.yaml
 refuses 77 "one has this key already" snapgate add-client two --key "$key" --user shared --shared-account
 cat /tmp/one.yaml >/etc/snapgate/policies/one.yaml

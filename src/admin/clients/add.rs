@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Others, Printed, another_s, begin, failed, given, step_failed};
+use super::{Others, Printed, another_s, begin, failed, given, has_already, step_failed};
 use crate::act::accounts::{self, New};
 use crate::act::child::{self, ask_sshd};
 use crate::act::clients::{self, Owner};
@@ -137,6 +137,14 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, (key, other
     let read = read_policy(&file, policy.as_bytes(), client, site).map_err(|fault| (fault.to_string(), exit::USAGE))?;
     // A policy that is there may have the repository elsewhere.
     let own = config::load_policy(directory, site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    let had = others.policies.iter().filter(|other| own.is_none() && other.user == account).collect::<Vec<_>>();
+    let text = keys.as_deref().unwrap_or_default();
+    // A bare line is whose the account is, as long as that is one client's.
+    if let [other] = had[..]
+        && keyfile::keys(text).iter().any(|(a, line)| a.fingerprint == key.fingerprint && keyfile::is_of(other, &[], true, (a, line)))
+    {
+        return Err(has_already(&other.client));
+    }
     let own = own.unwrap_or(read);
     super::mounted(&own, site)?;
     let repository = own.path;

@@ -109,12 +109,14 @@ impl Others {
 fn another_s(others: &Others, key: &PublicKey, text: &str) -> Result<(), Printed> {
     let by_policy = others.policies.iter().find(|other| keyfile::lists(other, key)).map(|other| other.client.clone());
     match by_policy.or_else(|| keyfile::named(text, key).into_iter().find(|named| others.names.contains(named))) {
-        Some(other) => {
-            let help = "make the client a key of its own: ssh-keygen -t ed25519";
-            Err((format!("{other} has this key already\n{help}"), exit::REFUSED))
-        }
+        Some(other) => Err(has_already(&other)),
         None => Ok(()),
     }
+}
+
+fn has_already(other: &ClientName) -> Printed {
+    let help = "make the client a key of its own: ssh-keygen -t ed25519";
+    (format!("{other} has this key already\n{help}"), exit::REFUSED)
 }
 
 /// Refuses where the repository's disk is not mounted, though its policy says that it has to be: what
