@@ -104,6 +104,24 @@ fn a_client_whose_key_sshd_does_not_take_is_told_and_none_is_where_sshd_asks_the
     world.sshd(ask);
     let said = world.run(&["check", "--all"]).exits(0).stdout;
     assert!(!said.contains("was not looked at") && !said.contains("sshd takes"), "{said}");
+    // As the package has it: closed to all but a group.
+    chown(world.path("etc"), None, Some(FIRST)).unwrap();
+    mode(&world.path("etc"), 0o750);
+    let closed = format!("sshd asks `snapgate keys` as `nobody`, to which `{}` is closed", world.path("etc").display());
+    world.finds(1, &[&closed, "add `nobody` to the group"]);
+    world.sshd(&ask.replace("nobody", "%u"));
+    let said = world.run(&["check", "--all"]).exits(0).stdout;
+    assert!(!said.contains("snapgate keys"), "{said}");
+    mode(&world.path("etc/policies/ck1.yaml"), 0o600);
+    let said = world.run(&["check", "--all"]).stdout;
+    assert!(said.contains("as `ck1`, to which `") && said.contains("policies/ck1.yaml` is closed: keys of policies there"), "{said}");
+    mode(&world.path("etc/policies/ck1.yaml"), 0o644);
+    world.sshd(&ask.replace("nobody", "no-such-one"));
+    world.finds(1, &["`AuthorizedKeysCommandUser` for `ck1` is `no-such-one`, which is no account"]);
+    world.sshd(&format!("{GATE_ALONE}{}", ask.replace(" %t %k", "").replace("nobody", "ck1")));
+    world.finds(1, &["and does not tell it the key: no key of a policy lets in as `ck1`"]);
+    mode(&world.path("etc"), 0o755);
+    world.sshd(ask);
     world.policy("ck1", "");
     world.finds(1, &["sshd takes no key for `ck1`: it asks `snapgate keys`, and no policy of that account has `keys:`"]);
     world.policy("ck1", &format!("keys: [{OTHER_KEY}]\n"));

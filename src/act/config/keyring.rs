@@ -38,7 +38,7 @@ const NEXT: &str = "keys.index.new";
 const MODE: u32 = 0o640;
 
 /// The directory of files of keys, one for each account.
-const KEYS: &str = "keys";
+pub const KEYS: &str = "keys";
 
 /// Who may use a key.
 #[derive(Debug, Default)]

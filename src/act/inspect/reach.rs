@@ -29,6 +29,7 @@ fn way_ends(path: &Path, need: Need) -> Option<PathBuf> {
     let closed = above.into_iter().find(|above| denied(above, AccessFlags::X_OK));
     let needed = match need {
         Need::Enter | Need::Run => AccessFlags::X_OK,
+        Need::Read => AccessFlags::R_OK,
         Need::Write => AccessFlags::W_OK,
         Need::Fill => AccessFlags::X_OK | AccessFlags::W_OK,
     };

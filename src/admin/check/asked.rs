@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::act::inspect::{Identity, barred, key_files, leads, links, look, open_to, running_uid, the_gate};
 use crate::act::names;
 use crate::act::store::Repository;
-use crate::act::{child, clock, process};
-use crate::decide::host::login::{self, GATE, Leads, Settings};
+use crate::act::{child, clock, config, process};
+use crate::decide::host::login::{self, Asker, Closed, GATE, Leads, Settings};
 use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Sshd};
@@ -122,6 +122,24 @@ impl Known {
             seen.barred.retain(|barred| barred.path != above || barred.at != above || barred.need != Need::Fill);
         }
         Some(Asked { seen, may_make })
+    }
+
+    /// Whether the account as which sshd asks `snapgate keys` reads what that reads; `None` where sshd does not ask it.
+    pub(super) fn asker(&self, directory: &Path, site: &Site, its: &[&Policy]) -> Option<Asker> {
+        let settings = self.sshd.as_ref().filter(|settings| settings.by_policies)?;
+        let Some(asker) = settings.asks_as(&self.account.name).and_then(|name| names::named(&name)) else { return Some(Asker::Missing) };
+        let groups = names::groups(&asker).unwrap_or_else(|| vec![asker.group]);
+        let program = settings.asks().map(|program| want(program, Need::Run));
+        let keys = directory.join(config::keyring::KEYS).join(&self.account.name);
+        let read = [site.file.clone(), directory.join(config::POLICIES), keys].into_iter();
+        let read = read.chain(its.iter().map(|policy| policy.origins.file.clone())).map(|path| want(&path, Need::Read));
+        let wanted: Vec<_> = program.into_iter().chain(read).collect();
+        let answer = child::apart(LOOK_TIMEOUT, MAX_SEEN, |out| {
+            if process::live_as(&asker, &groups).is_ok() {
+                let _ = out.write_all(&serde_json::to_vec(&Closed::from(barred(&wanted))).unwrap_or_default());
+            }
+        });
+        Some(serde_json::from_slice(&answer).map_or(Asker::Untried, Asker::Looked))
     }
 
     /// Whether the account can write ~/.ssh/rc, or make one: what it owns it opens to itself.

@@ -22,7 +22,7 @@ pub(super) fn logins(world: &World<'_>) -> Vec<Finding> {
     let listed = Listed::of(world.all, !world.faults.is_empty() || !world.hung.is_empty());
     let mut found = Vec::new();
     for (known, its, asked) in world.each_account() {
-        let mut all = findings(known, &its, asked.map(|asked| asked.seen.keys.as_slice()));
+        let mut all = findings(world, known, &its, asked.map(|asked| asked.seen.keys.as_slice()));
         let same_files = |other: &&Known| other.account != known.account || other.has_the_key_files_of(known);
         if let Some((settings, asked)) = known.sshd.as_ref().zip(asked)
             && world.elsewhere.iter().map(|(other, _)| other).all(|other| same_files(&other))
@@ -39,7 +39,7 @@ pub(super) fn logins(world: &World<'_>) -> Vec<Finding> {
         let mut said: BTreeSet<String> = all.iter().map(|finding| finding.message.clone()).collect();
         found.extend(all);
         for (other, asked) in world.elsewhere.iter().filter(|(other, _)| other.account == known.account) {
-            let more = findings(other, &its, asked.as_ref().map(|asked| asked.seen.keys.as_slice()));
+            let more = findings(world, other, &its, asked.as_ref().map(|asked| asked.seen.keys.as_slice()));
             found.extend(more.into_iter().filter(|finding| said.insert(finding.message.clone())).map(|finding| other.placed(finding)));
         }
     }
@@ -54,7 +54,7 @@ fn entry<'a>(known: &'a Known, user: &'a Origin) -> Option<Entry<'a>> {
 }
 
 /// What is wrong with an account's logins. `keys` are its files of keys.
-fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Vec<Finding> {
+fn findings(world: &World<'_>, known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Vec<Finding> {
     let (Some(first), Some(home)) = (policies.first(), &known.login) else { return Vec::new() };
     let user = first.origins.of("user");
     let keyed = policies.iter().find(|policy| policy.keys.is_some()).map(|policy| policy.origins.of("keys"));
@@ -65,6 +65,7 @@ fn findings(known: &Known, policies: &[&Policy], keys: Option<&[KeyFile]>) -> Ve
     let mut found = Vec::new();
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
         found.extend(login::sshd(entry, settings, keys));
+        found.extend(login::unheard(entry, settings, known.asker(world.directory, world.site, policies).as_ref()));
         found.extend(closed_by().and_then(|by| login::closed(entry, by)));
         let today = clock::now().timestamp().div_euclid(24 * 3600);
         found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));

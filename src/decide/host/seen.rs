@@ -20,6 +20,7 @@ pub enum Need {
     /// Pass through it and create files in it.
     Fill,
     Run,
+    Read,
     Write,
 }
 
@@ -106,6 +107,7 @@ pub(crate) fn barred(account: &str, origin: &Origin, barred: &[Barred]) -> Vec<F
             Need::Enter => (format!("the account `{account}` may not enter {}", shown(path)), "x"),
             Need::Fill => (format!("the account `{account}` may not make anything in {}", shown(path)), "wx"),
             Need::Write => (format!("the account `{account}` may not write to {}", shown(path)), "wx"),
+            Need::Read => (format!("the account `{account}` may not read {}", shown(path)), "r"),
             Need::Run => (format!("the account `{account}` may not run {}", shown(path)), "rx"),
         };
         let help = match help {

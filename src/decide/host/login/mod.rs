@@ -12,6 +12,7 @@ use crate::decide::policy::lint::Finding;
 
 mod account;
 mod alike;
+mod asker;
 mod keys;
 mod listed;
 mod loose;
@@ -20,6 +21,7 @@ mod settings;
 
 pub(crate) use account::{Shadow, shadow, shut};
 pub(crate) use alike::Criteria;
+pub(crate) use asker::{Asker, Closed, unheard};
 pub(crate) use keys::{Keys, Leads, command_leads, keys};
 pub(crate) use listed::{Listed, unlisted};
 pub(crate) use loose::loose;

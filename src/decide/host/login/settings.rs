@@ -26,6 +26,10 @@ pub(crate) struct Settings {
     /// `AuthorizedKeysCommand`, and whether that is `snapgate keys`: then they are those of the policies.
     pub(super) asked_program: Option<String>,
     pub by_policies: bool,
+    /// Whether it is that, and is not told the key.
+    pub(super) asks_amiss: bool,
+    /// `AuthorizedKeysCommandUser`.
+    pub(super) asker: Option<String>,
     /// `TrustedUserCAKeys`.
     pub(super) certified: bool,
     /// The program and the file: `AuthorizedKeysCommand` and `TrustedUserCAKeys`.
@@ -76,10 +80,26 @@ impl Settings {
             [program, "--config", of, "keys", ..] => (*program, Path::new(*of)),
             _ => return,
         };
-        if of == directory && is_snapgate(Path::new(program)) {
+        if of != directory || !is_snapgate(Path::new(program)) {
+            return;
+        }
+        // It answers to these words alone, and whatever differs from them is not known to be right.
+        if words.ends_with(&["keys", "%u", "%t", "%k"]) {
             self.by_policies = true;
             self.keys_elsewhere = self.certified;
+        } else {
+            self.asks_amiss = !["%t", "%k"].iter().all(|token| words.contains(token));
         }
+    }
+
+    /// The program that sshd asks whose key it is.
+    pub(crate) fn asks(&self) -> Option<&Path> {
+        self.asked_program.as_ref()?.split_ascii_whitespace().next().map(Path::new)
+    }
+
+    /// The account as which it does (sshd_config(5), "TOKENS").
+    pub(crate) fn asks_as(&self, account: &str) -> Option<String> {
+        Some(self.asker.as_ref()?.replace("%u", account))
     }
 
     /// Whether a key may do so unless `restrict` stands before it.
@@ -137,6 +157,7 @@ pub(crate) fn settings(answer: &[u8]) -> Option<Settings> {
                 }
                 found.named.extend(words().next().map(PathBuf::from));
             }
+            "authorizedkeyscommanduser" => found.asker = words().next(),
             "port" => found.port = found.port.or_else(|| value.trim().parse().ok()),
             "usepam" => found.pam = value.trim() == "yes",
             "chrootdirectory" => found.chroot = words().next(),
