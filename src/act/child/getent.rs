@@ -52,9 +52,19 @@ impl Ask {
 /// Asks all at once, each for one word, and returns the answers in the order of the questions.
 /// Without an answer it is empty; a late answer, or one longer than [`MAX_ANSWER`], is cut off.
 pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
+    answered(questions, limit).into_iter().map(|(answer, _)| answer).collect()
+}
+
+/// The same; `None` where there is no whole answer.
+pub fn getent_to_its_end(questions: &[(Ask, &str)], limit: Duration) -> Vec<Option<Vec<u8>>> {
+    answered(questions, limit).into_iter().map(|(answer, is_whole)| is_whole.then_some(answer)).collect()
+}
+
+/// The answers, and whether each came to its end.
+fn answered(questions: &[(Ask, &str)], limit: Duration) -> Vec<(Vec<u8>, bool)> {
     let begun = Instant::now();
     if limit.is_zero() {
-        return questions.iter().map(|_| Vec::new()).collect();
+        return questions.iter().map(|_| (Vec::new(), false)).collect();
     }
     let mut asked: Vec<_> = questions.iter().map(|(ask, word)| Question::ask(*ask, word)).collect();
     loop {
@@ -72,13 +82,15 @@ pub fn getent(questions: &[(Ask, &str)], limit: Duration) -> Vec<Vec<u8>> {
         let ready: Vec<bool> = polled.iter().map(|one| one.any().unwrap_or(true)).collect();
         waiting.iter_mut().zip(ready).filter(|(_, ready)| *ready).for_each(|(question, _)| question.read());
     }
-    asked.into_iter().map(|question| question.answer).collect()
+    asked.into_iter().map(|question| (question.answer, question.is_whole)).collect()
 }
 
 struct Question {
     answer: Vec<u8>,
     /// Until the answer is complete or too long: where it comes from, and who is ended then.
     answering: Option<(PipeReader, Leader)>,
+    /// Whether it ended by itself.
+    is_whole: bool,
 }
 
 impl Question {
@@ -89,7 +101,7 @@ impl Question {
             command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null());
             Ok((reader, start(command)?))
         });
-        Self { answer: Vec::new(), answering: answering.ok() }
+        Self { answer: Vec::new(), answering: answering.ok(), is_whole: false }
     }
 
     fn read(&mut self) {
@@ -98,7 +110,10 @@ impl Question {
         match reader.read(&mut room) {
             Ok(length @ 1..) => self.answer.extend(room.iter().take(length.min(MAX_ANSWER - self.answer.len()))),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => self.answering = None,
+            ended => {
+                self.is_whole = ended.is_ok();
+                self.answering = None;
+            }
         }
         if self.answer.len() == MAX_ANSWER {
             self.answering = None;
@@ -160,7 +175,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let mut command = Command::new("yes");
         command.process_group(0).stdout(writer);
-        let mut question = Question { answer: Vec::new(), answering: Some((reader, start(command).unwrap())) };
+        let mut question = Question { answer: Vec::new(), answering: Some((reader, start(command).unwrap())), is_whole: false };
         while question.answering.is_some() {
             question.read();
         }

@@ -47,7 +47,7 @@ pub use errand::{Errand, errand};
 pub use fork::{LastWord, Successor, apart, apart_for_good, delegated, succeeded};
 #[cfg(feature = "admin")]
 pub use fork::{delegated_within, with_all_it_starts};
-pub use getent::{Ask, GETENT, getent};
+pub use getent::{Ask, GETENT, getent, getent_to_its_end};
 #[cfg(feature = "admin")]
 pub use handed::hand;
 pub use hook::{HookEnd, Setting, hook};

@@ -85,17 +85,27 @@ pub fn addresses(hosts: &[&str], limit: Duration) -> Vec<(String, Vec<IpAddr>)> 
 }
 
 /// What the name services say of these hosts, as the gate asks them: each a policy's worth within
-/// [`RESOLVE_TIMEOUT`], all within [`NAMES_TIME`]. `None`: no answer came in time.
+/// [`RESOLVE_TIMEOUT`], all within [`NAMES_TIME`]. `None`: no answer came in time. Which were not asked have none at all.
+///
+/// Whoever serves a name can have it stall: that takes the answer from no other that is asked with it.
 pub fn answers(hosts: &BTreeSet<&str>) -> BTreeMap<String, Option<Vec<IpAddr>>> {
     let all: Vec<&str> = hosts.iter().copied().take(MAX_NAMES_ASKED).collect();
     let begun = Instant::now();
     let mut said = BTreeMap::new();
     for some in all.chunks(MAX_HOSTS) {
-        let (limit, asked) = (RESOLVE_TIMEOUT.min(NAMES_TIME.saturating_sub(begun.elapsed())), Instant::now());
-        let mut found: BTreeMap<_, _> = addresses(some, limit).into_iter().collect();
-        // One that was ended and one that knows nothing are alike.
-        let is_late = asked.elapsed() >= limit;
-        said.extend(some.iter().map(|host| ((*host).to_owned(), found.remove(*host).or_else(|| (!is_late).then(Vec::new)))));
+        let limit = RESOLVE_TIMEOUT.min(NAMES_TIME.saturating_sub(begun.elapsed()));
+        if limit.is_zero() {
+            break;
+        }
+        let ways = [Ask::Addresses, Ask::OurAddresses];
+        let questions: Vec<_> = some.iter().flat_map(|host| ways.map(|ask| (ask, *host))).collect();
+        let answers = child::getent_to_its_end(&questions, limit);
+        said.extend(some.iter().zip(answers.chunks(ways.len())).map(|(host, both)| {
+            let own = host.parse::<IpAddr>().map(|address| vec![address.to_canonical()]).ok();
+            let known = both.iter().flatten().map(|answer| answered_addresses(answer)).find(|addresses| !addresses.is_empty());
+            let nothing = both.iter().all(Option::is_some).then(Vec::new);
+            ((*host).to_owned(), own.or(known).or(nothing))
+        }));
     }
     said
 }

@@ -28,12 +28,14 @@ pub(crate) fn unresolved(policy: &Policy, answers: &Answers) -> Vec<Finding> {
             address::hosts(from).filter(|host| known(answers.get(*host))).map(|host| format!("`{host}`")).collect()
         };
         let nothing = is(&|answer| matches!(answer, Some(Some(addresses)) if addresses.is_empty()));
-        let late = is(&|answer| matches!(answer, None | Some(None)));
+        let late = is(&|answer| matches!(answer, Some(None)));
+        let unasked = is(&|answer| answer.is_none());
+        let have = |names: &[String]| if names.len() == 1 { "has" } else { "have" };
         let origin = policy.origins.of(word);
         let client = &policy.client;
         let help = "see what `getent ahosts` says of it; where the name is right, write its network into the policy until it is back";
         if !nothing.is_empty() {
-            let has = format!("{} {} no address", nothing.join(", "), if nothing.len() == 1 { "has" } else { "have" });
+            let has = format!("{} {} no address", nothing.join(", "), have(&nothing));
             found.push(if word == "from" && nothing.len() == from.len() {
                 Finding::wrong(origin.clone(), format!("{has}, and {client} may come from nowhere else: the gate refuses it"), help)
             } else {
@@ -41,8 +43,13 @@ pub(crate) fn unresolved(policy: &Policy, answers: &Answers) -> Vec<Finding> {
             });
         }
         if !late.is_empty() {
-            let message = format!("whether {} of {client} {} an address was not seen: no answer came", late.join(", "), "has");
-            found.push(Finding::unseen(origin, message, "see whether the name server answers: the gate waits for it no longer"));
+            let message = format!("whether {} of {client} {} an address was not seen: no answer came", late.join(", "), have(&late));
+            found.push(Finding::unseen(origin.clone(), message, "see whether the name server answers: the gate waits for it no longer"));
+        }
+        if !unasked.is_empty() {
+            let message =
+                format!("whether {} of {client} {} an address was not asked: others took the time", unasked.join(", "), have(&unasked));
+            found.push(Finding::unseen(origin, message, "see what `getent ahosts` says of it"));
         }
     }
     found
@@ -89,6 +96,7 @@ mod tests {
             ("from: [\"host:gone\", \"host:late\"]\n", "note unseen"),
             ("from: [\"host:late\"]\n", "unseen"),
             ("from: [\"host:unasked\"]\n", "unseen"),
+            ("from: [\"host:late\", \"host:unasked\"]\n", "unseen unseen"),
             ("restore: { from: [\"host:gone\"] }\n", "note"),
         ] {
             let found = unresolved(&policy(text), &answers());
