@@ -91,7 +91,10 @@ fn a_client_whose_key_sshd_does_not_take_is_told_and_none_is_where_sshd_asks_the
     let strange =
         format!("note: $DIR/etc/policies/ck1.yaml:1: sshd takes the key `{KEY_NAME}` for `ck1`, and no policy of that account lists it");
     let strange = strange.replace("$DIR", &world.dir.path().display().to_string());
-    world.finds(1, &[missing, &format!("if the key `{KEY_NAME}` is the client's, which sshd takes, write that there"), &strange]);
+    world.finds(
+        1,
+        &[missing, "see what `ssh-keygen -lf` says of the key on the client, whatever the file holds: put the client's key into", &strange],
+    );
     // What the remedy says to write.
     world.policy("ck1", &format!("keys: [{KEY_NAME}]\n"));
     let said = world.run(&["check", "--all"]).exits(0).stdout;

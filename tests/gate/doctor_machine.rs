@@ -73,6 +73,17 @@ fn sshd_is_asked_about_every_place_that_its_settings_tell_apart_and_from_which_a
     }
     world.policy("ck1", "from: [203.0.113.0/24]\n");
     told(0, "10.0.0.0");
+    // What keeps a network out that nobody but sshd names is what it is for; where others keep their keys is not known.
+    world.policy("ck1", "");
+    let at = |lines: &str, status: i32| {
+        world.sshd(&format!("Match Address 203.0.113.0/24\n{lines}\nMatch all\n{gate}"));
+        world.run(&["check", "--all"]).exits(status).stdout
+    };
+    let said = at("DenyUsers *", 0);
+    assert!(said.contains("note: ") && said.contains("coming from `203.0.113.0`: sshd lets `ck1` not in"), "{said}");
+    world.policy("ck1", &format!("keys: [{}]\n", crate::checked_world::KEY_NAME));
+    let said = at("AuthorizedKeysFile /etc/other", 0);
+    assert!(said.contains("were not compared with those of policies: for those coming from `203.0.113.0` it has others"), "{said}");
     // More than are asked about.
     let many: Vec<_> = (0..20).map(|number| format!("10.{number}.0.0/16")).collect();
     world.policy("ck1", &format!("from: [{}]\n", many.join(", ")));
@@ -105,6 +116,13 @@ fn a_client_that_comes_by_a_name_without_an_address_is_told_and_a_name_server_th
     );
     let text = said(&nothing, "from: [\"host:rt.example.net\", 192.0.2.0/24]\n", 0);
     assert!(text.contains("`rt.example.net` has no address: whoever comes from there is refused as ck1"), "{text}");
+    // Who serves one name can have it stall: that hides no other.
+    let stalls = hosts("case \"$*\" in *stalls*) sleep 1000 ;; esac; exit 2");
+    let text = said(&stalls, "from: [\"host:rt.example.net\", \"host:stalls.example.net\"]\n", 0);
+    assert!(
+        text.contains("`rt.example.net` has no address: whoever") && text.contains("whether `stalls.example.net` of ck1 has"),
+        "{text}"
+    );
     let begun = Instant::now();
     let text = said(&hangs, from, 0);
     assert!(

@@ -22,7 +22,7 @@ pub fn key_files(paths: &[PathBuf], strict: Option<(u32, &Path)>, own: Option<Id
         let mut state = state(path, strict, own, now);
         if let KeyState::Holds(keys) = &mut state {
             keys.keep(room);
-            room -= keys.taken.len();
+            room -= keys.taken.len() + keys.ended.len();
         }
         KeyFile { path: path.clone(), state }
     };

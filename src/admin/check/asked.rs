@@ -9,7 +9,7 @@ use crate::act::inspect::{Identity, barred, key_files, leads, links, look, open_
 use crate::act::names;
 use crate::act::store::Repository;
 use crate::act::{child, clock, config, process};
-use crate::decide::host::login::{self, Asker, Closed, GATE, Leads, Settings};
+use crate::decide::host::login::{self, Asker, Closed, GATE, Leads, Place, Settings};
 use crate::decide::host::seen::{Need, Seen, Stock, Wanted};
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Sshd};
@@ -42,7 +42,7 @@ pub(super) struct Known {
     /// sshd's settings for it, if they are known.
     pub(super) sshd: Option<Settings>,
     /// An address where they are others than usual.
-    pub(super) place: Option<String>,
+    pub(super) place: Option<Place>,
     groups: Vec<u32>,
     /// The gate that root sees.
     own: Option<Identity>,
@@ -56,14 +56,25 @@ impl Known {
     }
 
     /// The same account at an address where sshd's settings for it are these.
-    pub(super) fn at(&self, place: String, sshd: Option<Settings>) -> Self {
+    pub(super) fn at(&self, place: Place, sshd: Option<Settings>) -> Self {
         Self { sshd, place: Some(place), ..self.clone() }
     }
 
     /// The same finding, where it holds at one address.
     pub(super) fn placed(&self, finding: Finding) -> Finding {
-        let message = self.place.as_ref().map(|place| format!("coming from `{place}`: {}", finding.message));
+        let message = self.place.as_ref().map(|place| format!("{}: {}", place.shown(), finding.message));
         Finding { message: message.unwrap_or(finding.message), ..finding }
+    }
+
+    /// Whether only sshd's settings speak of where it comes from.
+    pub(super) fn is_named_by_sshd_alone(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::is_named_by_sshd_alone)
+    }
+
+    /// Whether sshd keeps it out there, so that no key opens anything.
+    pub(super) fn is_kept_out(&self) -> bool {
+        let groups = self.sshd.as_ref().filter(|settings| settings.asks_for_groups()).and_then(|_| self.group_names());
+        self.sshd.as_ref().is_some_and(|settings| !settings.lets_in(&self.account.name, groups.as_deref()))
     }
 
     /// Whether sshd looks for keys where it does for another.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::act::child;
 use crate::act::clock;
 use crate::act::inspect::{closed_by, running_uid, shadow_of};
-use crate::decide::host::login::{self, Entry, KeyFile, Listed, Shadow};
+use crate::decide::host::login::{self, Entry, KeyFile, Listed, Place, Shadow};
 use crate::decide::policy::Policy;
 use crate::decide::policy::lint::Finding;
 use crate::terms::Origin;
@@ -23,13 +23,15 @@ pub(super) fn logins(world: &World<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for (known, its, asked) in world.each_account() {
         let mut all = findings(world, known, &its, asked.map(|asked| asked.seen.keys.as_slice()));
-        let same_files = |other: &&Known| other.account != known.account || other.has_the_key_files_of(known);
-        if let Some((settings, asked)) = known.sshd.as_ref().zip(asked)
-            && world.elsewhere.iter().map(|(other, _)| other).all(|other| same_files(&other))
-        {
+        let elsewhere = || world.elsewhere.iter().filter(|(other, _)| other.account == known.account);
+        let other_files = elsewhere().find(|(other, _)| !other.is_kept_out() && !other.has_the_key_files_of(known));
+        if let Some((other, _)) = other_files {
+            all.extend(its.first().map(|first| uncompared(other, first.origins.of("user"))));
+        } else if let Some((settings, asked)) = known.sshd.as_ref().zip(asked) {
             let at = its.first().map(|first| first.origins.of("user"));
             let entry = at.as_ref().and_then(|user| entry(known, user));
-            all.extend(entry.into_iter().flat_map(|entry| login::unlisted(entry, settings, &asked.seen.keys, &its, &listed)));
+            let compare = |entry| login::unlisted(entry, settings, &asked.seen.keys, &asked.seen.own_keys, &its, &listed);
+            all.extend(entry.into_iter().flat_map(compare));
         }
         if asked.is_none() && running_uid() == 0 {
             let message = format!("the account `{}` has not come to an end of looking at what its gate needs", known.account.name);
@@ -38,12 +40,29 @@ pub(super) fn logins(world: &World<'_>) -> Vec<Finding> {
         }
         let mut said: BTreeSet<String> = all.iter().map(|finding| finding.message.clone()).collect();
         found.extend(all);
-        for (other, asked) in world.elsewhere.iter().filter(|(other, _)| other.account == known.account) {
+        for (other, asked) in elsewhere() {
+            if asked.is_none() && running_uid() == 0 {
+                found.extend(its.first().map(|first| other.placed(unjudged(other, first.origins.of("user")))));
+            }
             let more = findings(world, other, &its, asked.as_ref().map(|asked| asked.seen.keys.as_slice()));
             found.extend(more.into_iter().filter(|finding| said.insert(finding.message.clone())).map(|finding| other.placed(finding)));
         }
     }
     found
+}
+
+/// The keys that sshd takes depend on where a client comes from.
+fn uncompared(other: &Known, user: Origin) -> Finding {
+    let (account, place) = (&other.account.name, other.place.as_ref().map(Place::shown).unwrap_or_default());
+    let message =
+        format!("the keys that sshd takes for `{account}` were not compared with those of policies: for those {place} it has others");
+    Finding::unseen(user, message, "set `AuthorizedKeysFile` to the same for all places, or try it out: log in as the client")
+}
+
+/// The account did not come to an end of looking.
+fn unjudged(other: &Known, user: Origin) -> Finding {
+    let message = format!("what sshd does with `{}` there was not looked at: its look came to no end", other.account.name);
+    Finding::unseen(user, message, "see whether a disk or the name services hang")
 }
 
 /// An account whose logins are looked at, and where its policy names it.
@@ -64,8 +83,9 @@ fn findings(world: &World<'_>, known: &Known, policies: &[&Policy], keys: Option
     let (account, is_gate) = (entry.account, entry.is_gate);
     let mut found = Vec::new();
     if let Some((settings, keys)) = known.sshd.as_ref().zip(keys) {
-        found.extend(login::sshd(entry, settings, keys));
-        found.extend(login::unheard(entry, settings, known.asker(world.directory, world.site, policies).as_ref()));
+        found.extend(login::sshd(entry, settings, keys, known.is_named_by_sshd_alone()));
+        let asker = known.asker(world.directory, world.site, policies);
+        found.extend(login::unheard(entry, settings, asker.as_ref()));
         found.extend(closed_by().and_then(|by| login::closed(entry, by)));
         let today = clock::now().timestamp().div_euclid(24 * 3600);
         found.extend(shadow(account).and_then(|shadow| login::shut(entry, settings.pam, shadow, today)));
@@ -87,6 +107,9 @@ fn findings(world: &World<'_>, known: &Known, policies: &[&Policy], keys: Option
 /// What else the keys of all accounts open.
 pub(super) fn loose(world: &World<'_>) -> Vec<Finding> {
     let of = |known: &Known, its: &[&Policy], asked: Option<&Asked>| {
+        if known.is_named_by_sshd_alone() && known.is_kept_out() {
+            return None;
+        }
         let (first, seen) = (its.first()?, &asked?.seen);
         let user = first.origins.of("user");
         Some(login::loose(entry(known, &user)?, known.sshd.as_ref()?, &seen.keys, &seen.own_keys, seen.writes_rc))

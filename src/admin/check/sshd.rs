@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::act::child::ask_sshd;
 use crate::act::inspect::{is_this_program, real, running_uid, system};
 use crate::act::names;
-use crate::decide::host::login::{self, Criteria, Settings};
+use crate::decide::host::login::{self, Criteria, Place, Settings};
 use crate::decide::host::sources::Answers;
 use crate::decide::policy::lint::Finding;
 use crate::decide::policy::{Policy, Site, Sshd};
@@ -37,26 +37,26 @@ pub(super) fn accounts<'a>(site: &Site, policies: &'a [Policy], answers: &Answer
         let mut one = Known::new(account);
         let groups = if asked.criteria.asks_for_groups() { one.group_names() } else { None };
         let mut places = asked.criteria.places(&its, answers).into_iter();
-        let first = places.next().unwrap_or_else(|| login::NOWHERE.to_owned());
-        one.sshd = asked.of(user, groups.as_deref(), &first, &mut all.found);
+        let first = places.next().unwrap_or(Place::Anywhere);
+        one.sshd = asked.of(user, groups.as_deref(), first.address(), &mut all.found);
         rest.push((user, groups, first, places));
         all.known.insert(user, one);
     }
     let mut unasked = 0;
     for (user, groups, first, places) in rest {
         let Some(one) = all.known.get(user).filter(|one| one.sshd.is_some()) else { continue };
-        let mut questions = BTreeSet::from([asked.criteria.question(user, groups.as_deref(), &first)]);
+        let mut questions = BTreeSet::from([asked.criteria.question(user, groups.as_deref(), first.address())]);
         let mut kinds = vec![one.sshd.clone()];
         let mut others = Vec::new();
         for place in places {
-            if !questions.insert(asked.criteria.question(user, groups.as_deref(), &place)) {
+            if !questions.insert(asked.criteria.question(user, groups.as_deref(), place.address())) {
                 continue;
             }
             if others.len() + 1 >= MAX_SSHD_PLACES {
                 unasked += 1;
                 continue;
             }
-            let said = asked.of(user, groups.as_deref(), &place, &mut all.found);
+            let said = asked.of(user, groups.as_deref(), place.address(), &mut all.found);
             others.push(place.clone());
             if said.is_some() && !kinds.contains(&said) {
                 kinds.push(said.clone());

@@ -32,6 +32,9 @@ pub const MAX_SEEN: usize = 1024 * 1024;
 /// Keys of an account that are compared with those that policies list.
 pub const MAX_COMPARED_KEYS: usize = 4096;
 
+/// Reasons for which the gate refuses keys that sshd takes for an account, each of which is told.
+pub const MAX_KEY_REASONS: usize = 8;
+
 /// Bytes of a file of keys: some thousands of them.
 pub const MAX_KEY_FILE: u64 = 1024 * 1024;
 

@@ -13,6 +13,37 @@ use crate::decide::host::sources::{self, Answers};
 use crate::decide::policy::{Policy, address};
 use crate::terms::Peer;
 
+/// From where a client comes, as sshd is asked about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An address of a policy's `from:`.
+    Source(String),
+    /// None in particular.
+    Anywhere,
+    /// An address that only sshd's settings name.
+    Named(String),
+}
+
+impl Place {
+    pub(crate) fn address(&self) -> &str {
+        match self {
+            Self::Source(address) | Self::Named(address) => address,
+            Self::Anywhere => NOWHERE,
+        }
+    }
+
+    pub(crate) fn is_named_by_sshd_alone(&self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Source(address) | Self::Named(address) => format!("coming from `{address}`"),
+            Self::Anywhere => "coming from anywhere else".to_owned(),
+        }
+    }
+}
+
 /// What the settings tell apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Criteria {
@@ -72,13 +103,13 @@ impl Criteria {
 
     /// Addresses at which an account's clients may come, and which the settings may tell apart: an address
     /// of each of their sources, and what the settings name of these.
-    pub(crate) fn places(&self, its: &[&Policy], answers: &Answers) -> Vec<String> {
-        let own = its.iter().flat_map(|policy| sources::places(policy, answers)).map(|peer| peer.to_string());
-        let anywhere = its.iter().any(|policy| policy.from.is_none()).then(|| NOWHERE.to_owned());
+    pub(crate) fn places(&self, its: &[&Policy], answers: &Answers) -> Vec<Place> {
+        let own = its.iter().flat_map(|policy| sources::places(policy, answers)).map(|peer| Place::Source(peer.to_string()));
+        let anywhere = its.iter().any(|policy| policy.from.is_none()).then_some(Place::Anywhere);
         let may_come = |peer: &Peer| its.iter().any(|policy| policy.from.as_deref().is_none_or(|from| address::matches(from, peer, &[])));
-        let named = self.addresses.iter().map(|found| Peer::from(*found)).filter(may_come).map(|peer| peer.to_string());
+        let named = self.addresses.iter().map(|found| Peer::from(*found)).filter(may_come).map(|peer| Place::Named(peer.to_string()));
         let mut seen = BTreeSet::new();
-        own.chain(anywhere).chain(named).filter(|place| seen.insert(place.clone())).collect()
+        own.chain(anywhere).chain(named).filter(|place| seen.insert(place.address().to_owned())).collect()
     }
 
     /// Something could not be read.
@@ -174,7 +205,12 @@ mod tests {
         let settings = "Match Address 10.1.0.0/16,!192.0.2.129\nPermitTTY no\nMatch Address 198.51.*\nPermitTTY no\n";
         let places = |texts: &[&str]| {
             let policies: Vec<_> = texts.iter().map(|text| policy(text)).collect();
-            criteria(settings).places(&policies.iter().collect::<Vec<_>>(), &answers).join(" ")
+            criteria(settings)
+                .places(&policies.iter().collect::<Vec<_>>(), &answers)
+                .iter()
+                .map(Place::address)
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!(places(&["timezone: UTC\n"]), "192.0.2.1 10.1.0.0 192.0.2.129 198.51.1.1");
         assert_eq!(places(&["from: [203.0.113.0/24, \"host:rt\", 10.0.0.0/8]\n"]), "203.0.113.0 203.0.113.9 10.0.0.0 10.1.0.0");

@@ -60,6 +60,9 @@ pub struct Keys {
     /// At most [`MAX_COMPARED_KEYS`] of those that are counted.
     #[serde(default)]
     pub taken: Vec<Taken>,
+    /// The same of those whose time is over.
+    #[serde(default)]
+    pub ended: Vec<Fingerprint>,
     /// Whether there are more than these, or keys that let in those that they have signed.
     #[serde(default)]
     pub untold: bool,
@@ -76,8 +79,7 @@ impl Keys {
     fn take(&mut self, line: &str, words: &[String], leads: impl Fn(&str) -> Leads) {
         // Whose certificates an authority has signed, no file says.
         let signs = words.iter().any(|word| word.eq_ignore_ascii_case("cert-authority"));
-        let mut rest = options(line).1.split_ascii_whitespace();
-        let key = rest.next().zip(rest.next()).filter(|_| !signs).and_then(|(kind, key)| authinfo::fingerprint(kind, key));
+        let key = key_of(line).filter(|_| !signs);
         self.untold |= signs || (key.is_some() && self.taken.len() >= MAX_COMPARED_KEYS);
         if self.taken.len() < MAX_COMPARED_KEYS {
             let command = forced_by_key(line).unwrap_or_default();
@@ -90,6 +92,7 @@ impl Keys {
     pub fn keep(&mut self, most: usize) {
         self.untold |= self.taken.len() > most;
         self.taken.truncate(most);
+        self.ended.truncate(most.saturating_sub(self.taken.len()));
     }
 
     /// The sum of two files.
@@ -98,8 +101,11 @@ impl Keys {
         let mut taken = self.taken;
         let room = MAX_COMPARED_KEYS.saturating_sub(taken.len());
         taken.extend(more.taken.iter().take(room).cloned());
+        let mut ended = self.ended;
+        ended.extend(more.ended.iter().take(MAX_COMPARED_KEYS.saturating_sub(ended.len())).cloned());
         Self {
             taken,
+            ended,
             untold: self.untold || more.untold || more.taken.len() > room,
             gated: self.gated + more.gated,
             worded: self.worded + more.worded,
@@ -125,6 +131,8 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
     lines.fold(Keys::default(), |mut all, line| {
         let options = words(options(line).0);
         if expires(&options).is_some_and(|at| at < now) {
+            let room = all.ended.len() < MAX_COMPARED_KEYS;
+            all.ended.extend(key_of(line).filter(|_| room));
             return Keys { expired: all.expired + 1, ..all };
         }
         all.take(line, &options, &leads);
@@ -148,6 +156,11 @@ pub(crate) fn keys(text: &[u8], now: DateTime<Utc>, leads: impl Fn(&str) -> Lead
         }
         all
     })
+}
+
+fn key_of(line: &str) -> Option<Fingerprint> {
+    let mut rest = options(line).1.split_ascii_whitespace();
+    rest.next().zip(rest.next()).and_then(|(kind, key)| authinfo::fingerprint(kind, key))
 }
 
 /// What a command starts: the closest of its words to the gate.

@@ -2,11 +2,13 @@
 //! take never gets through, and the server hears nothing of it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::keys::{Taken, named};
 use super::{Entry, KeyFile, Leads, Settings, held};
 use crate::decide::policy::Policy;
 use crate::decide::policy::lint::Finding;
+use crate::terms::limits::MAX_KEY_REASONS;
 use crate::terms::text::quoted_path;
 use crate::terms::{ClientName, Fingerprint};
 
@@ -70,8 +72,15 @@ impl<'a> Listed<'a> {
 }
 
 /// Keys that policies of an account list and sshd does not take, and the other way round. `its` are the
-/// policies that are asked about.
-pub(crate) fn unlisted(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], its: &[&Policy], all: &Listed<'_>) -> Vec<Finding> {
+/// policies that are asked about, `own` files of keys that the account can change.
+pub(crate) fn unlisted(
+    entry: Entry<'_>,
+    settings: &Settings,
+    files: &[KeyFile],
+    own: &[PathBuf],
+    its: &[&Policy],
+    all: &Listed<'_>,
+) -> Vec<Finding> {
     let held = held(files);
     // That sshd takes none at all is said elsewhere.
     if settings.takes_no_keys || (held.all() == 0 && !held.cut) {
@@ -99,7 +108,12 @@ pub(crate) fn unlisted(entry: Entry<'_>, settings: &Settings, files: &[KeyFile],
         };
         for (word, listed) in [("keys", &policy.keys), ("restore", &policy.restore.keys)] {
             let Some(listed) = listed else { continue };
-            let missing: Vec<_> = listed.iter().filter(|key| !is_taken(key)).collect();
+            let mut missing: Vec<_> = listed.iter().filter(|key| !is_taken(key)).collect();
+            let takes_none = word == "keys" && missing.len() == listed.len();
+            if !takes_none {
+                // That these have ended is said elsewhere.
+                missing.retain(|key| !held.ended.contains(key));
+            }
             if missing.is_empty() {
                 continue;
             }
@@ -108,11 +122,13 @@ pub(crate) fn unlisted(entry: Entry<'_>, settings: &Settings, files: &[KeyFile],
             if cannot_tell {
                 let message = format!("whether sshd takes {which} of {} for `{account}` was not looked at", policy.client);
                 found.push(Finding::unseen(origin, message, "try it out: log in as the client"));
-            } else if word == "keys" && missing.len() == listed.len() {
+            } else if takes_none {
                 let message =
                     format!("sshd takes none of `keys:` for `{account}`: {} never gets through, and nothing is heard of it", policy.client);
                 let other = match candidates.as_slice() {
                     [] => String::new(),
+                    // Whoever took the account over may have put their own key there.
+                    _ if !own.is_empty() => "see what `ssh-keygen -lf` says of the key on the client, whatever the file holds: ".to_owned(),
                     strangers => format!("if {} is the client's, which sshd takes, write that there; if not, ", names(strangers)),
                 };
                 found.push(Finding::wrong(origin, message, format!("{other}put the client's key into {place}")));
@@ -123,11 +139,20 @@ pub(crate) fn unlisted(entry: Entry<'_>, settings: &Settings, files: &[KeyFile],
             }
         }
     }
+    let help = match own {
+        [] => "write that into `keys:` of the client whose it is, or take it out of its file",
+        _ => "write that into `keys:` of a client where `ssh-keygen -lf` says the same on it, or take it out of its file",
+    };
+    let more = strange.len().saturating_sub(MAX_KEY_REASONS);
     // Each try is refused, recorded and mailed: no backup fails in silence.
-    found.extend(strange.into_iter().map(|(why, keys)| {
+    found.extend(strange.into_iter().take(MAX_KEY_REASONS).map(|(why, keys)| {
         let message = format!("sshd takes {} for `{}`, {why}: whoever comes with that is refused", names(&keys), entry.account);
-        Finding::note(entry.user.clone(), message, "write that into `keys:` of the client whose it is, or take it out of its file")
+        Finding::note(entry.user.clone(), message, help)
     }));
+    if more > 0 {
+        let message = format!("sshd takes keys for `{}` that the gate refuses for {more} more reasons like these", entry.account);
+        found.push(Finding::note(entry.user.clone(), message, help));
+    }
     found
 }
 
@@ -143,8 +168,6 @@ fn names(keys: &[&Fingerprint]) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-
-    use chrono::DateTime;
 
     use super::*;
     use crate::decide::host::authinfo;
@@ -165,6 +188,10 @@ mod tests {
 
     /// What is found where `web1` is asked about, by what each client's policy says; `$A` and `$B` are keys.
     fn found(policies: &[(&str, &str)], lines: &str, held: &str, cut: bool) -> Vec<String> {
+        found_in(policies, lines, held, cut, &[])
+    }
+
+    fn found_in(policies: &[(&str, &str)], lines: &str, held: &str, cut: bool, own: &[PathBuf]) -> Vec<String> {
         let site = read_site(Path::new("site"), b"store: /s\n").unwrap();
         let text = |text: &str| text.replace("$A", &fingerprint(0)).replace("$B", &fingerprint(1));
         let read =
@@ -174,10 +201,10 @@ mod tests {
         let mut settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
         settings.ask_the_policies(Path::new("/etc/snapgate"), |program| program == Path::new("/usr/bin/snapgate"));
         let held = held.replace("$A", &format!("ssh-ed25519 {}\n", KEYS[0])).replace("$B", &format!("ssh-ed25519 {}\n", KEYS[1]));
-        let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(keys(held.as_bytes(), DateTime::UNIX_EPOCH, leads)) }];
+        let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(keys(held.as_bytes(), chrono::Utc::now(), leads)) }];
         let origin = Origin { file: "web1".into(), line: 0 };
         let entry = entry(&origin, Path::new("/bin/sh"));
-        let found = unlisted(entry, &settings, &files, &its, &Listed::of(&policies, cut));
+        let found = unlisted(entry, &settings, &files, own, &its, &Listed::of(&policies, cut));
         let state = |one: &Finding| {
             if one.wrong {
                 "wrong"
@@ -221,6 +248,9 @@ mod tests {
             (alone, free.into(), format!("{}$A{0}$B", by_key("web1")), &["for the client web1, whose `keys:` does not list it"]),
             (alone, forced_to("web9"), "$A".into(), &[never, "for the client web9, which has no policy"]),
             (alone, forced_to("web1"), format!("{}$A", by_key("web9")), &[]),
+            // That a key has ended is said beside what else it opens.
+            (&[("web1", "keys: [\"$A\", \"$B\"]\n")], String::new(), "expiry-time=\"20200101\" $A$B".into(), &[]),
+            (alone, String::new(), "expiry-time=\"20200101\" $A$B".into(), &[never, nobodys]),
             (several, String::new(), "$A$B".into(), &[]),
             (several, String::new(), "$A".into(), &["wrong db2:2: sshd takes none of `keys:` for `web1`: db2 never gets through"]),
             (&[("web1", "timezone: UTC\n")], String::new(), "$A$B".into(), &[]),
@@ -247,12 +277,16 @@ mod tests {
         for (policies, lines, held, words) in cases {
             let found = found(policies, lines, held, false);
             let all = found.join("\n");
-            let count = found.len();
-            let said = words.iter().all(|word| all.contains(word));
-            let as_many = words.iter().filter(|word| ["wrong ", "note ", "unseen "].iter().any(|state| word.starts_with(state))).count();
-            assert!(said && count >= as_many && found.is_empty() == words.is_empty(), "{policies:?} {lines} {held}: {all}");
+            let said = words.iter().zip(&found).all(|(word, one)| one.contains(word));
+            assert!(said && found.len() == words.len(), "{policies:?} {lines} {held}: {all}");
         }
         assert_eq!(found(alone, "", "$A$B", true).len(), 0, "another policy, which nobody could read, may list it");
+        let own = found_in(alone, "", "$B", false, &["/k".into()]).join("\n");
+        assert!(own.contains("whatever the file holds: put the client's") && !own.contains("which sshd takes, write that there"), "{own}");
+        assert!(own.contains("where `ssh-keygen -lf` says the same on it"), "{own}");
+        let names: String = (0..MAX_KEY_REASONS + 3).map(|number| format!("{}$B", by_key(&format!("x{number}")))).collect();
+        let all = found(alone, free, &format!("{}$A{names}", by_key("web1")), false);
+        assert!(all.len() == MAX_KEY_REASONS + 1 && all[MAX_KEY_REASONS].contains("for 3 more reasons"), "{all:?}");
         let many: String = (0..MAX_COMPARED_KEYS + 1).map(|_| format!("ssh-ed25519 {}\n", KEYS[1])).collect();
         let all = found(alone, "", &many, true).join("\n");
         assert!(all.starts_with("unseen web1:1: whether sshd takes the key `$A` of web1"), "{all}");

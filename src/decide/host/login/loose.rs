@@ -68,7 +68,7 @@ fn beside(entry: Entry<'_>, settings: &Settings, held: &Keys) -> Vec<Finding> {
     let mut found = Vec::new();
     // Neither `restrict` nor `DisableForwarding` takes this away. The kernel gives interfaces to root, and to others those that
     // root has made for them.
-    if settings.makes_tunnels && (held.all() > 0 || held.cut || settings.keys_elsewhere) {
+    if settings.makes_tunnels && (held.all() > 0 || held.cut || settings.keys_elsewhere || settings.by_policies) {
         let whoever = "whoever has a key of it reaches what the server itself reaches";
         let help = format!("set `PermitTunnel no` for `{account}` in sshd's settings");
         found.push(if is_root {

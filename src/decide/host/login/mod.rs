@@ -20,7 +20,7 @@ mod past;
 mod settings;
 
 pub(crate) use account::{Shadow, shadow, shut};
-pub(crate) use alike::Criteria;
+pub(crate) use alike::{Criteria, Place};
 pub(crate) use asker::{Asker, Closed, unheard};
 pub(crate) use keys::{Keys, Leads, command_leads, keys};
 pub(crate) use listed::{Listed, unlisted};
@@ -71,8 +71,21 @@ pub(crate) struct Entry<'a> {
     pub is_root: bool,
 }
 
-/// What is wrong with sshd's settings for the account.
-pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
+/// What is wrong with sshd's settings for the account. Where `only_named`, nobody but sshd's settings speaks of a place from which it
+/// comes: to keep somebody out there may be what they are for.
+pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile], only_named: bool) -> Vec<Finding> {
+    let mut found = shuts_out(entry, settings, files);
+    if only_named {
+        found.iter_mut().for_each(|finding| finding.wrong = false);
+    }
+    if !only_named || settings.lets_in(entry.account, entry.groups) {
+        found.extend(leads_past(entry, settings, files));
+    }
+    found
+}
+
+/// What of sshd's settings keeps the account out, or from being known.
+fn shuts_out(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
     let Entry { account, user, .. } = entry;
     let mut found = Vec::new();
     if !settings.lets_in(account, entry.groups) {
@@ -111,6 +124,23 @@ pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> 
         let message = format!("whether sshd finds a key for `{account}` was not looked at: it asks a program or takes certificates");
         found.push(Finding::unseen(user.clone(), message, "try it out: log in as the client"));
     }
+    if settings.asks_for_groups() && entry.groups.is_none() {
+        let message =
+            format!("whether `AllowGroups` and `DenyGroups` of sshd's let `{account}` in was not looked at: a group of its has no name");
+        found.push(Finding::unseen(user.clone(), message, "see what `id` says of it, and that its groups are in /etc/group"));
+    }
+    if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
+        let message = format!("sshd does not tell which key of `{account}` logged in, so `keys:` matches nobody");
+        found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
+    }
+    found
+}
+
+/// What of them leads somewhere else than to the gate.
+fn leads_past(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> Vec<Finding> {
+    let Entry { account, user, .. } = entry;
+    let held = held(files);
+    let mut found = Vec::new();
     match &settings.force {
         Some(command) => found.extend(entry.forced.and_then(|leads| forced(entry, command, leads))),
         None if entry.is_gate && (held.others > 0 || held.cut || settings.keys_elsewhere) => {
@@ -126,16 +156,7 @@ pub(crate) fn sshd(entry: Entry<'_>, settings: &Settings, files: &[KeyFile]) -> 
             }
         }
     }
-    if settings.asks_for_groups() && entry.groups.is_none() {
-        let message =
-            format!("whether `AllowGroups` and `DenyGroups` of sshd's let `{account}` in was not looked at: a group of its has no name");
-        found.push(Finding::unseen(user.clone(), message, "see what `id` says of it, and that its groups are in /etc/group"));
-    }
     found.extend(past::worded(entry, settings, &held));
-    if let Some(keyed) = entry.keyed.filter(|_| !settings.exposes) {
-        let message = format!("sshd does not tell which key of `{account}` logged in, so `keys:` matches nobody");
-        found.push(Finding::wrong(keyed.clone(), message, format!("set `ExposeAuthInfo yes` for `{account}` in sshd's settings")));
-    }
     found
 }
 

@@ -120,7 +120,7 @@ impl Settings {
     }
 
     /// Whether the account may log in, by its name and its groups, if they are known.
-    pub(super) fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
+    pub(crate) fn lets_in(&self, account: &str, groups: Option<&[String]>) -> bool {
         let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| matches(pattern, name));
         let in_one_of = |patterns: &[String]| groups.iter().copied().flatten().any(|group| any(patterns, group));
         // Denied from some hosts is not denied from all.

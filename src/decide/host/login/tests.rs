@@ -16,7 +16,7 @@ fn findings(settings: &Settings, shell: &str, keyed: bool, files: &[KeyFile]) ->
     let forced = command_leads(settings.force.as_deref().unwrap_or_default(), leads);
     let is_gate = leads(shell) == Leads::ToTheGate;
     let entry = Entry { keyed: keyed.then_some(&origin), is_gate, forced: Some(forced), ..entry(&origin, Path::new(shell)) };
-    sshd(entry, settings, files).iter().map(|found| (found.wrong, found.to_string())).collect()
+    sshd(entry, settings, files, false).iter().map(|found| (found.wrong, found.to_string())).collect()
 }
 
 pub(super) fn entry<'a>(user: &'a Origin, shell: &'a Path) -> Entry<'a> {
@@ -162,6 +162,25 @@ fn an_account_that_reaches_the_gate_in_one_of_its_ways_is_fine_and_any_other_is_
 }
 
 #[test]
+fn what_keeps_a_client_out_of_a_network_that_only_sshd_names_is_a_note_and_what_opens_more_is_wrong() {
+    let origin = Origin { file: "web1.yaml".into(), line: 2 };
+    let entry = Entry { keyed: Some(&origin), ..entry(&origin, Path::new("/bin/sh")) };
+    let (denied, shell) = ("denyusers *\n", "forcecommand none\n");
+    for (lines, only_named, count, is_wrong) in [
+        (denied.to_owned(), false, 1, true),
+        (denied.to_owned(), true, 1, false),
+        ("pubkeyauthentication no\n".to_owned(), true, 1, false),
+        ("exposeauthinfo no\n".to_owned(), true, 1, false),
+        (shell.to_owned(), true, 1, true),
+        (format!("{shell}{denied}"), true, 1, false),
+        (format!("{shell}{denied}"), false, 2, true),
+    ] {
+        let found = sshd(entry, &settings(&[ANSWER, lines.as_bytes()].concat()).unwrap(), &held(0, 1), only_named);
+        assert_eq!((found.len(), found.iter().any(|one| one.wrong)), (count, is_wrong), "{lines} {only_named}: {found:?}");
+    }
+}
+
+#[test]
 fn where_the_shell_is_the_gate_what_leads_past_it_or_is_refused_by_it_is_told() {
     let forced = settings(ANSWER).unwrap();
     let free = Settings { force: None, ..forced.clone() };
@@ -216,10 +235,12 @@ fn roots_own_keys_are_no_fault_beside_those_of_the_gate() {
     let origin = Origin { file: "r.yaml".into(), line: 1 };
     let entry = Entry { account: "root", is_root: true, ..entry(&origin, Path::new("/bin/sh")) };
     let free = Settings { force: None, ..settings(ANSWER).unwrap() };
-    assert!(sshd(entry, &free, &held(1, 1)).iter().all(|found| !found.wrong));
-    assert!(sshd(entry, &free, &held(0, 1)).iter().any(|found| found.wrong));
+    assert!(sshd(entry, &free, &held(1, 1), false).iter().all(|found| !found.wrong));
+    assert!(sshd(entry, &free, &held(0, 1), false).iter().any(|found| found.wrong));
     let kept_out = Settings { keeps_root_out: true, ..settings(ANSWER).unwrap() };
-    assert!(sshd(entry, &kept_out, &held(1, 0)).iter().any(|found| found.wrong && found.message.contains("`PermitRootLogin` is off")));
+    assert!(
+        sshd(entry, &kept_out, &held(1, 0), false).iter().any(|found| found.wrong && found.message.contains("`PermitRootLogin` is off"))
+    );
 }
 
 #[test]
@@ -291,8 +312,11 @@ fn what_else_a_key_may_ask_sshd_for_is_told_by_what_a_thief_has_of_it() {
         ("web1", "permittunnel point-to-point\ndisableforwarding yes\n", restrict, false, "note", &tun),
         ("root", "permittunnel yes\ndisableforwarding yes\n", restrict, false, "wrong", &tun),
         ("web1", "", restrict, true, "unseen", &cut),
+        ("web1", "permittunnel yes\n", "# none: ", false, "", &String::new()),
+        ("web1", "permittunnel yes\nauthorizedkeyscommand /usr/bin/snapgate keys %u %t %k\n", "# none: ", false, "note", &tun),
     ] {
-        let settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
+        let mut settings = settings(&[ANSWER, lines.as_bytes()].concat()).unwrap();
+        settings.ask_the_policies(Path::new("/etc/snapgate"), |program| program == Path::new("/usr/bin/snapgate"));
         let held = Keys { cut: is_cut, ..keys(format!("{options}ssh-ed25519 AAAA x\n").as_bytes(), DateTime::UNIX_EPOCH, leads) };
         let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(held) }];
         let entry = Entry { account, is_root: account == "root", ..entry(&origin, Path::new("/bin/sh")) };
