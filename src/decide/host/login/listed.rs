@@ -139,16 +139,23 @@ pub(crate) fn unlisted(
             }
         }
     }
+    found.extend(refused(entry, strange, own));
+    found
+}
+
+/// Keys that sshd takes and the gate refuses, by why.
+fn refused(entry: Entry<'_>, strange: BTreeMap<String, Vec<&Fingerprint>>, own: &[PathBuf]) -> Vec<Finding> {
     let help = match own {
         [] => "write that into `keys:` of the client whose it is, or take it out of its file",
         _ => "write that into `keys:` of a client where `ssh-keygen -lf` says the same on it, or take it out of its file",
     };
     let more = strange.len().saturating_sub(MAX_KEY_REASONS);
     // Each try is refused, recorded and mailed: no backup fails in silence.
-    found.extend(strange.into_iter().take(MAX_KEY_REASONS).map(|(why, keys)| {
+    let told = strange.into_iter().take(MAX_KEY_REASONS).map(|(why, keys)| {
         let message = format!("sshd takes {} for `{}`, {why}: whoever comes with that is refused", names(&keys), entry.account);
         Finding::note(entry.user.clone(), message, help)
-    }));
+    });
+    let mut found: Vec<_> = told.collect();
     if more > 0 {
         let message = format!("sshd takes keys for `{}` that the gate refuses for {more} more reasons like these", entry.account);
         found.push(Finding::note(entry.user.clone(), message, help));
