@@ -402,7 +402,8 @@ fn a_spool_sends_no_mail_to_whom_a_policy_of_another_account_names() {
     // Root's own spool speaks for everybody.
     let other = if me().uid == 0 { "RCPT TO:<victim@example.org>".to_owned() } else { root.clone() };
     let jane = "RCPT TO:<jane@example.org>".to_owned();
-    assert_eq!(to, [("web1".to_owned(), jane), ("other".to_owned(), other), ("gone".to_owned(), root)]);
+    let told = [("web1", jane), ("other", other), ("gone", root)].map(|(client, to)| (format!("[snapgate] {client}"), to));
+    assert_eq!(to, told);
     assert!(place.server.taken().iter().all(|mail| !mail.data.contains("Bcc")));
 }
 

@@ -225,6 +225,9 @@ mod tests {
         found.iter().map(said).collect()
     }
 
+    /// Policies, sshd's lines, what the file of keys holds, and what is found.
+    type Case<'a> = (&'a [(&'a str, &'a str)], String, String, &'a [&'a str]);
+
     #[test]
     fn a_client_whose_keys_sshd_does_not_take_is_told_and_one_whom_nobody_lists() {
         let forced_to = |client: &str| format!("forcecommand /usr/bin/snapgate-shell --client {client}\n");
@@ -236,7 +239,7 @@ mod tests {
         let several: &[(&str, &str)] = &[("db1", "user: web1\nkeys: [\"$A\"]\n"), ("db2", "user: web1\nkeys: [\"$B\"]\n")];
         let never = "wrong web1:1: sshd takes none of `keys:` for `web1`: web1 never gets through, and nothing is heard of it\n";
         let nobodys = "note web1: sshd takes the key `$B` for `web1`, and no policy of that account lists it";
-        let cases: &[(&[(&str, &str)], String, String, &[&str])] = &[
+        let cases: &[Case<'_>] = &[
             (alone, String::new(), "$A".into(), &[]),
             (alone, String::new(), "restrict $B".into(), &[never, nobodys]),
             (alone, String::new(), "$B".into(), &["if the key `$B` is the client's, which sshd takes, write that there", nobodys]),
