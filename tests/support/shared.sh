@@ -78,6 +78,14 @@ for pair in "one id_backup" "three fourth" "three2 seventh"; do
     expect 0 "" pushes_as "$2"
     [ "$(published "$1")" = 1 ] && [ -e "/srv/backups/$1/current/file" ] || { echo "$1 has no snapshot"; exit 1; }
 done
+# The gate gives the key of a bare line to the one whose policy lists none.
+cp "$keys" /tmp/shared
+sed -i '/^keys:/d' /etc/snapgate/policies/one.yaml
+sed -i '/--client one"/s/,command="[^"]*"//' "$keys"
+refuses 77 "one has this key already" snapgate add-key three --key "$key"
+refuses 77 "one has this key already" snapgate add-client four --key "$key" --user shared --shared-account
+cat /tmp/one.yaml >/etc/snapgate/policies/one.yaml
+cat /tmp/shared >"$keys"
 
 say "a new key of one is its own, and ends no other's"
 others three >/tmp/others

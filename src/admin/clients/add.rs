@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Others, Printed, another_s, begin, failed, given, has_already, step_failed};
+use super::{Others, Printed, another_s, begin, failed, given, step_failed};
 use crate::act::accounts::{self, New};
 use crate::act::child::{self, ask_sshd};
 use crate::act::clients::{self, Owner};
@@ -110,7 +110,9 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, (key, other
     }
     let path = clients::key_file(directory, &account);
     let keys = clients::read(&path).map_err(|error| failed("reading", &path, &error))?;
-    another_s(others, &key, keys.as_deref().unwrap_or_default())?;
+    // A policy that is there may have the repository elsewhere, and lists the key where this is a second run.
+    let own = config::load_policy(directory, site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
+    another_s(others, own.as_ref(), &key, (&account, keys.as_deref().unwrap_or_default()))?;
     let is_host = |text: &String| names_a_host(text);
     if let Some(bad) = orders.host.iter().chain([&orders.alias]).find(|text| !is_host(text)) {
         return Err((format!("`{}` is no host's name", crate::terms::text::printable(bad.as_bytes())), exit::USAGE));
@@ -135,16 +137,6 @@ fn plan<'a>(directory: &'a Path, site: &'a Site, orders: &'a Orders, (key, other
     let policy = preset::policy(&wanted).map_err(|what| (what, exit::USAGE))?;
     let file = clients::policy_file(directory, client);
     let read = read_policy(&file, policy.as_bytes(), client, site).map_err(|fault| (fault.to_string(), exit::USAGE))?;
-    // A policy that is there may have the repository elsewhere.
-    let own = config::load_policy(directory, site, client).map_err(|fault| (fault.to_string(), exit::CONFIG))?;
-    let had = others.policies.iter().filter(|other| own.is_none() && other.user == account).collect::<Vec<_>>();
-    let text = keys.as_deref().unwrap_or_default();
-    // A bare line is whose the account is, as long as that is one client's.
-    if let [other] = had[..]
-        && keyfile::keys(text).iter().any(|(a, line)| a.fingerprint == key.fingerprint && keyfile::is_of(other, &[], true, (a, line)))
-    {
-        return Err(has_already(&other.client));
-    }
     let own = own.unwrap_or(read);
     super::mounted(&own, site)?;
     let repository = own.path;

@@ -56,7 +56,7 @@ pub(crate) fn add(directory: &Path, orders: &Orders) -> Result<Printed, Printed>
     let until = orders.end.map(|end| ending(end, now, &policy)).transpose()?;
     let path = clients::key_file(directory, &policy.user);
     let old = clients::read(&path).map_err(|error| failed("reading", &path, &error))?.unwrap_or_default();
-    another_s(&others, &key, &old)?;
+    another_s(&others, Some(&policy), &key, (&policy.user, &old))?;
 
     // Of several clients' keys in one file only this one's are touched.
     let is_alone = others.unread.is_none() && others.with(&policy.user).is_none();

@@ -105,10 +105,17 @@ impl Others {
 }
 
 /// Refuses a key that another client has, by its policy or by the key's line in the account's file:
-/// which of them it speaks for could not be told.
-fn another_s(others: &Others, key: &PublicKey, text: &str) -> Result<(), Printed> {
+/// which of them it speaks for could not be told. The gate gives the key of a bare line, which names
+/// nobody, to a client of the account whose policy lists no keys.
+fn another_s(others: &Others, own: Option<&Policy>, key: &PublicKey, (account, text): (&str, &str)) -> Result<(), Printed> {
     let by_policy = others.policies.iter().find(|other| keyfile::lists(other, key)).map(|other| other.client.clone());
-    match by_policy.or_else(|| keyfile::named(text, key).into_iter().find(|named| others.names.contains(named))) {
+    let by_line = || keyfile::named(text, key).into_iter().find(|named| others.names.contains(named));
+    let is_bare = || keyfile::keys(text).iter().any(|(found, line)| found.fingerprint == key.fingerprint && keyfile::names(line).is_none());
+    let by_account = || {
+        let open = others.policies.iter().find(|other| other.user == account && other.keys.is_none())?;
+        (!own.is_some_and(|own| keyfile::lists(own, key)) && is_bare()).then(|| open.client.clone())
+    };
+    match by_policy.or_else(by_line).or_else(by_account) {
         Some(other) => Err(has_already(&other)),
         None => Ok(()),
     }

@@ -136,7 +136,8 @@ pub(crate) fn remove(directory: &Path, orders: &Orders) -> Result<Printed, Print
 
 /// What could not be looked at, and may be the account's.
 fn unseen_note((path, error): &(PathBuf, std::io::Error)) -> String {
-    format!("`{}` could not be looked at, and stays as it is: {error}", printable_path(path))
+    let help = "if it is the account's, give it to root before another account has that number";
+    format!("`{}` could not be looked at, and stays as it is: {error}\n{help}", printable_path(path))
 }
 
 /// One of these clients whose repository is there, by whatever name.
@@ -279,7 +280,9 @@ impl Plan<'_> {
             let is_its = matches!((&place, &self.entry), (Ok(Place::Directory(owner, _)), Some(entry)) if *owner == entry.uid);
             let is_shut = self.shuts && (clients::is_shut(&self.policy.path) || (dry_run && is_its));
             let _ = match place {
-                Ok(Place::Missing) => writeln!(text, "  {} is not there, and so no snapshot", self.shown),
+                Ok(Place::Missing) => {
+                    writeln!(text, "  {} is not there: if its disk is not mounted, its snapshots stay on that", self.shown)
+                }
                 _ => writeln!(text, "  {} {would}, with all snapshots{}", self.shown, if is_shut { ", for root alone" } else { "" }),
             };
         }

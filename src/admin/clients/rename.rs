@@ -30,6 +30,8 @@ pub(crate) fn rename(directory: &Path, old: &ClientName, new: &ClientName) -> Re
     if has_new {
         let gone = config::load_policy(directory, &site, old).is_ok_and(|old| old.is_none());
         return if gone {
+            let moving = directory.join(MOVING);
+            clients::gone(&moving).map_err(|error| failed("removing", &moving, &error))?;
             Ok(indexed(directory, &site, format!("{new} has that name already, and there is no {old}\n")))
         } else {
             Err((format!("there is a client `{new}` already\nchoose another name"), exit::REFUSED))
