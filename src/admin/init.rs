@@ -71,7 +71,7 @@ pub(crate) fn init(directory: &Path, orders: &Orders) -> Result<Printed, Printed
 /// Whether what was said on the command line is what the file says that is there.
 fn agrees(site: &Site, orders: &Orders) -> Result<(), Printed> {
     let is_other = orders.store.as_ref().is_some_and(|store| *store != site.store)
-        || (!orders.mail_to.is_empty() && orders.mail_to != site.mail.to)
+        || (!orders.mail_to.is_empty() && site::addresses(&orders.mail_to.join(" ")).as_ref() != Ok(&site.mail.to))
         || orders.transport.as_ref().is_some_and(|word| site::transport(word).as_ref() != Ok(&site.mail.transport))
         || orders.password_file.as_ref().is_some_and(|file| Some(file) != site.mail.password_file.as_ref());
     if is_other {
@@ -121,7 +121,10 @@ fn password_file(word: &str) -> Result<String, String> {
     let path = site::password_file(word)?;
     match inspect::look(Path::new(&path)) {
         None => {
-            let help = format!("make it like this; type the password and Enter, then Ctrl-D: install -D -m 0600 /dev/stdin {path}");
+            let help = format!(
+                "make it like this; type the password and Enter, then Ctrl-D: install -D -m 0600 /dev/stdin {}",
+                crate::decide::clients::quoted(&path)
+            );
             Err(format!("the password file `{path}` is not there\n{help}"))
         }
         Some(look) if look.kind != inspect::Kind::File => Err(format!("`{path}` is no file\n{PASSWORD}")),

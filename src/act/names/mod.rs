@@ -102,9 +102,10 @@ pub fn answers(hosts: &BTreeSet<&str>) -> BTreeMap<String, Option<Vec<IpAddr>>> 
         let answers = child::getent_to_its_end(&questions, limit);
         said.extend(some.iter().zip(answers.chunks(ways.len())).map(|(host, both)| {
             let own = host.parse::<IpAddr>().map(|address| vec![address.to_canonical()]).ok();
-            let known = both.iter().flatten().map(|answer| answered_addresses(answer)).find(|addresses| !addresses.is_empty());
-            let nothing = both.iter().all(Option::is_some).then(Vec::new);
-            ((*host).to_owned(), own.or(known).or(nothing))
+            // To the gate the second way is open only where the first came to its end.
+            let mut said = both.iter().map(|answer| answer.as_ref().map(|answer| answered_addresses(answer)));
+            let known = said.next().flatten().and_then(|first| if first.is_empty() { said.next().flatten() } else { Some(first) });
+            ((*host).to_owned(), own.or(known))
         }));
     }
     said

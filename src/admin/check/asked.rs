@@ -139,7 +139,7 @@ impl Known {
     pub(super) fn asker(&self, directory: &Path, site: &Site, its: &[&Policy]) -> Option<Asker> {
         let settings = self.sshd.as_ref().filter(|settings| settings.by_policies)?;
         let Some(asker) = settings.asks_as(&self.account.name).and_then(|name| names::named(&name)) else { return Some(Asker::Missing) };
-        let groups = names::groups(&asker).unwrap_or_else(|| vec![asker.group]);
+        let Some(groups) = names::groups(&asker) else { return Some(Asker::Untried) };
         let program = settings.asks().map(|program| want(program, Need::Run));
         let keys = directory.join(config::keyring::KEYS).join(&self.account.name);
         let read = [site.file.clone(), directory.join(config::POLICIES), keys].into_iter();
