@@ -100,18 +100,7 @@ mod tests {
             ("restore: { from: [\"host:gone\"] }\n", "note"),
         ] {
             let found = unresolved(&policy(text), &answers());
-            let states: Vec<_> = found
-                .iter()
-                .map(|one| {
-                    if one.wrong {
-                        "wrong"
-                    } else if one.unseen {
-                        "unseen"
-                    } else {
-                        "note"
-                    }
-                })
-                .collect();
+            let states: Vec<_> = found.iter().map(Finding::state).collect();
             assert_eq!(states.join(" "), state, "{text}: {found:?}");
         }
         let all = [policy("from: [\"host:b\", 192.0.2.0/24]\nrestore: { from: [\"host:a\", \"host:b\"] }\n")];

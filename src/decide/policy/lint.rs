@@ -28,6 +28,16 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What it is, in a word, for tests.
+    #[cfg(test)]
+    pub(crate) const fn state(&self) -> &'static str {
+        match (self.wrong, self.unseen) {
+            (true, _) => "wrong",
+            (false, true) => "unseen",
+            (false, false) => "note",
+        }
+    }
+
     /// Something wrong.
     pub fn wrong(origin: Origin, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { wrong: true, unseen: false, origin, message: message.into(), help: help.into(), remedy: None }

@@ -212,16 +212,7 @@ mod tests {
         let origin = Origin { file: "web1".into(), line: 0 };
         let entry = entry(&origin, Path::new("/bin/sh"));
         let found = unlisted(entry, &settings, &files, own, &its, &Listed::of(&policies, cut));
-        let state = |one: &Finding| {
-            if one.wrong {
-                "wrong"
-            } else if one.unseen {
-                "unseen"
-            } else {
-                "note"
-            }
-        };
-        let said = |one: &Finding| format!("{} {one}", state(one)).replace(&fingerprint(0), "$A").replace(&fingerprint(1), "$B");
+        let said = |one: &Finding| format!("{} {one}", one.state()).replace(&fingerprint(0), "$A").replace(&fingerprint(1), "$B");
         found.iter().map(said).collect()
     }
 

@@ -321,15 +321,7 @@ fn what_else_a_key_may_ask_sshd_for_is_told_by_what_a_thief_has_of_it() {
         let files = [KeyFile { path: "/k".into(), state: KeyState::Holds(held) }];
         let entry = Entry { account, is_root: account == "root", ..entry(&origin, Path::new("/bin/sh")) };
         let found = loose(entry, &settings, &files, &[], false);
-        let states = found.iter().map(|one| {
-            if one.wrong {
-                "wrong"
-            } else if one.unseen {
-                "unseen"
-            } else {
-                "note"
-            }
-        });
+        let states = found.iter().map(Finding::state);
         assert_eq!(states.collect::<Vec<_>>().join(" "), state, "{lines} {options}: {found:?}");
         let said = found.iter().map(ToString::to_string).collect::<String>();
         assert!(words.split(';').all(|word| said.contains(word)), "{words}: {said}");
